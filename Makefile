@@ -1,0 +1,57 @@
+# `make demo` and `make test` need only Python 3.11 or 3.12 and make; each installs what it needs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that is there and is 3.11 or 3.12; PYTHON=... overrides.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test check format lint types floors lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "truecopy needs Python 3.11 or 3.12 (Bytewax has wheels for no later one); none found. Try: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/run.stamp ## the whole pipeline on the embedded broker and the sandbox venue, about a minute
+	$(BIN)/truecopy demo $(DEMO)
+
+test: $(VENV)/dev.stamp ## every test; TESTS='tests/unit -k walk' narrows it
+	$(BIN)/python -m pytest $(TESTS)
+
+check: format-check lint types floors test ## format, lint, strict types, import floors, tests
+
+format: $(VENV)/dev.stamp ## write the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+.PHONY: format-check
+format-check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+floors: $(VENV)/dev.stamp
+	$(BIN)/lint-imports
+
+lock: $(VENV)/dev.stamp ## pin every dependency again, with hashes, for both Python versions
+	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv==0.13.9
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra build --extra dev -o requirements-dev.lock pyproject.toml
+
+clean: ## remove what make installed and what runs left behind
+	rm -rf $(VENV) var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
