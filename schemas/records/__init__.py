@@ -1,0 +1,1 @@
+"""Every record of the tape, the journal and the compacted topics, as frozen structs."""
