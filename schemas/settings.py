@@ -52,7 +52,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
     wiring = {key: value for key, value in document.items() if key != "policy"}
     try:
         return Settings(
-            wiring=_build(Wiring, wiring, ""),
+            wiring=_build(Wiring, wiring, "", beside=("policy",)),
             policy=check_policy(_build(PolicyDocument, policy, "policy")),
         )
     except ValueError as error:
@@ -78,7 +78,7 @@ def _overlaid(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str,
     return document
 
 
-def _build(cls: type[T], given: Any, where: str) -> T:
+def _build(cls: type[T], given: Any, where: str, beside: tuple[str, ...] = ()) -> T:
     """One struct from a table, converting human units and refusing unknown keys."""
     if not isinstance(given, Mapping):
         raise SettingsError(f"{where}: a table is expected, not {given!r}")
@@ -89,7 +89,7 @@ def _build(cls: type[T], given: Any, where: str) -> T:
         dotted = f"{where}.{key}" if where else str(key)
         field = human.get(key)
         if field is None:
-            near = difflib.get_close_matches(key, human, n=1, cutoff=0.0)
+            near = difflib.get_close_matches(key, [*human, *beside], n=1, cutoff=0.0)
             raise SettingsError(f"unknown key {dotted}; did you mean {near[0]}?")
         values[field] = _value(hints[field], field, value, dotted)
     try:

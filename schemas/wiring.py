@@ -106,7 +106,7 @@ class PaperWiring(_Wiring, frozen=True):
 
 
 class ExecutionWiring(_Wiring, frozen=True):
-    """The execution sink. backend 'live' needs three yeses: this, the flag --live, and the key file.
+    """The execution sink. backend 'live' needs three yeses: this, the flag --live, the key file.
 
     clock_skew_max_ms: no sending while the clock differs more from the newest Tick. workers: most
     orders in the air at once. lookup_every_ms, absent_after_ms: pace of look-ups of an unknown
