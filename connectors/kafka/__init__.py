@@ -1,0 +1,1 @@
+"""Kafka as this project uses it: settings, errors, one producer, one reader, group offsets."""
