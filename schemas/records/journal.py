@@ -171,7 +171,7 @@ class OrderHeld(Record, frozen=True):
 
 
 class HoldEnded(Record, frozen=True):
-    """The hold is over; count says how many decisions it stopped, for_ms how long it stood."""
+    """The hold is over; count says how many Ticks it outlasted, for_ms how long it stood."""
 
     account: Account
     token: Token
@@ -181,7 +181,10 @@ class HoldEnded(Record, frozen=True):
 
 
 class OrderProgress(Record, frozen=True):
-    """An order of ours moved along its life table; ended states carry what it brought."""
+    """An order of ours moved along its life table.
+
+    accepted: the venue's final amounts, None while it still works on it. Ended: what it brought.
+    """
 
     account: Account
     intent: Intent
@@ -189,22 +192,29 @@ class OrderProgress(Record, frozen=True):
     state: str
     order: OrderHash | None
     reason: str
-    shares_micro: int
-    usd_micro: int
+    shares_micro: int | None
+    usd_micro: int | None
 
 
 class FillBooked(Record, frozen=True):
-    """A fill entered the position; fee_micro by the market's formula (API reference 14)."""
+    """A fill entered the position; fee_micro by the market's formula (API reference 14).
+
+    trade is the fill's identity: the trade id, for a maker fill with the order's hash behind it.
+    late: its order had ended, or is none of ours.
+    """
 
     account: Account
     intent: Intent | None
     trade: str
     order: OrderHash
     token: Token
+    condition: Condition
     side: Side
     shares_micro: int
     cash_micro: int
     fee_micro: int
+    venue_ms: int
+    recv_ns: int
     late: bool
 
 
@@ -213,12 +223,11 @@ class FillSettled(Record, frozen=True):
 
     account: Account
     trade: str
-    order: OrderHash
     token: Token
     status: Literal["CONFIRMED", "FAILED"]
+    side: Side
     shares_micro: int
-    cash_micro: int
-    fee_micro: int
+    recv_ns: int
 
 
 class PositionSettled(Record, frozen=True):
@@ -242,7 +251,7 @@ class Alarm(Record, frozen=True):
 
 
 class PositionLine(Part, frozen=True):
-    """One token in a Summary; target None when nothing wants it."""
+    """One token in a Summary. settled: shares of a resolved market, redeemable at payout."""
 
     account: Account
     token: Token
@@ -257,6 +266,7 @@ class PositionLine(Part, frozen=True):
     bid_micro: int | None
     bid_as_of_ms: int | None
     hold: str | None
+    settled_micro: int
     payout_micro: int | None
 
 

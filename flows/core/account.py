@@ -1,0 +1,175 @@
+"""One of our accounts: positions, orders, baselines, holds, cash, and what they add up to.
+
+Only state and arithmetic on it; when something changes is decided in planning.py.
+"""
+
+from dataclasses import dataclass, field
+
+from flows.core.exposure import excess, lowered, target, unpaired
+from flows.core.market import Markets
+from flows.core.orders import Order
+from flows.core.positions import Position
+from flows.core.subjects import Subject
+from schemas.policy import AccountPolicy, LeaderPolicy
+from schemas.records.base import Condition, Intent, OrderHash, Token, Wallet
+
+HOLD_RECHECK_MS = 500
+"""How often a held gap is looked at again besides at every Depth of its token."""
+ENDED_MAX = 2_000
+"""Ended orders kept by hash, so that a late fill still finds its intent."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """A standing refusal: since when (fold time and Ticks), and when to look again."""
+
+    reason: str
+    since_ms: int
+    since_ticks: int
+    again_ms: int
+
+
+@dataclass(slots=True)
+class Retry:
+    """Pause of a token after orders that brought nothing; failures doubles it."""
+
+    until_ms: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a leader paid when a token's target last rose, and when."""
+
+    price_micro: int
+    venue_ms: int
+    recv_ns: int
+
+
+@dataclass(slots=True)
+class LeaderView:
+    """A leader as planning sees him: exposure by token, prices he paid, completeness."""
+
+    exposure: dict[Token, int] = field(default_factory=dict)
+    signals: dict[Token, Signal] = field(default_factory=dict)
+    incomplete: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One leader's part of a token's target."""
+
+    leader: Wallet
+    shares_micro: int
+    cap_usd_micro: int
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counters for the Summary."""
+
+    orders: int = 0
+    fills: int = 0
+
+
+@dataclass(slots=True)
+class AccountState:
+    """Everything the plan of one account rests on."""
+
+    policy: AccountPolicy
+    active: bool = True
+    baseline: dict[Wallet, dict[Token, int]] = field(default_factory=dict)
+    positions: dict[Token, Position] = field(default_factory=dict)
+    token_of_fill: dict[str, Token] = field(default_factory=dict)
+    orders: dict[Intent, Order] = field(default_factory=dict)
+    intent_of: dict[OrderHash, Intent] = field(default_factory=dict)
+    working: dict[Token, Intent] = field(default_factory=dict)
+    holds: dict[Token, Hold] = field(default_factory=dict)
+    retries: dict[Token, Retry] = field(default_factory=dict)
+    audit: Subject = field(default_factory=Subject)
+    asked: dict[str, int] = field(default_factory=dict)
+    cash_micro: int | None = None
+    cash_as_of_ms: int = 0
+    spent_since_micro: int = 0
+    foreign: dict[Token, int] = field(default_factory=dict)
+    halted: str | None = None
+    totals: Totals = field(default_factory=Totals)
+
+    def leader(self, wallet: Wallet) -> LeaderPolicy | None:
+        """The account's terms with a leader, None if it does not follow him."""
+        return next((p for p in self.policy.leaders if p.wallet == wallet), None)
+
+    def position(self, token: Token, condition: Condition) -> Position:
+        """The token's position, begun empty if there is none."""
+        return self.positions.setdefault(token, Position(condition))
+
+    def held_micro(self, token: Token) -> int:
+        """Shares held of a token, in flight not counted."""
+        position = self.positions.get(token)
+        return position.shares_micro if position is not None else 0
+
+    def in_flight_micro(self, token: Token) -> int:
+        """Signed shares that the token's working order will still bring."""
+        intent = self.working.get(token)
+        return self.orders[intent].in_flight_micro if intent is not None else 0
+
+    def invested_micro(self, token: Token) -> int:
+        """Dollars at cost in a token, its working order's full reservation included."""
+        position = self.positions.get(token)
+        cost = (
+            position.sums.cost_micro if position is not None and not position.settled_micro else 0
+        )
+        intent = self.working.get(token)
+        return cost + (self.orders[intent].reserved_usd_micro if intent is not None else 0)
+
+    def invested_tokens(self) -> list[Token]:
+        """Tokens with anything at cost or in flight."""
+        return list({**dict.fromkeys(self.positions), **dict.fromkeys(self.working)})
+
+    def reserved_micro(self) -> int:
+        """Dollars that working orders may still spend."""
+        return sum(self.orders[i].reserved_usd_micro for i in self.working.values())
+
+    def available_cash_micro(self) -> int | None:
+        """Reported collateral less what was spent since it was asked and what is reserved."""
+        if self.cash_micro is None:
+            return None
+        return self.cash_micro - self.spent_since_micro - self.reserved_micro()
+
+    def forget_ended(self) -> None:
+        """Drop the oldest ended orders beyond ENDED_MAX."""
+        if len(self.orders) <= ENDED_MAX + len(self.working):
+            return
+        for intent, order in list(self.orders.items()):
+            if order.ended and len(self.orders) > ENDED_MAX + len(self.working):
+                del self.orders[intent]
+                if order.order is not None:
+                    self.intent_of.pop(order.order, None)
+
+
+def shares_of(
+    account: AccountState, leaders: dict[Wallet, LeaderView], markets: Markets, token: Token
+) -> list[Share]:
+    """Each followed leader's part of the token's target, in the policy's order."""
+    pair = markets.pair(token)
+    found = []
+    for terms in account.policy.leaders:
+        wallet = Wallet(terms.wallet)
+        view = leaders.get(wallet)
+        if view is None:
+            continue
+        base = account.baseline.get(wallet, {})
+        excesses = [excess(view.exposure.get(t, 0), base.get(t, 0)) for t in pair]
+        if terms.pairs == "cash":
+            excesses = unpaired(excesses)
+        shares = target(excesses[pair.index(token)], account.policy.ratio_micro, terms.weight_micro)
+        if shares:
+            found.append(Share(wallet, shares, terms.cap_usd_micro))
+    return found
+
+
+def lower_baselines(account: AccountState, wallet: Wallet, token: Token, exposure: int) -> None:
+    """What the leader sold of his baseline is gone from it."""
+    base = account.baseline.get(wallet)
+    if base is not None and base.get(token, 0) > exposure:
+        base[token] = lowered(exposure, base[token])

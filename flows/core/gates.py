@@ -1,0 +1,129 @@
+"""The refusal ladder: why a gap leads to no order now, in order of precedence.
+
+Every refusal is a value with the numbers behind it. The first part stops any order, the second
+only increases: what we hold may always be reduced when its own inputs are sound.
+"""
+
+from flows.core.account import AccountState, LeaderView, Share
+from flows.core.clock import FoldClock, producer_of
+from flows.core.market import Book, Market, Markets
+from flows.core.sizing import Held
+from flows.core.slippage import Levels
+from schemas.policy import PolicyDocument
+from schemas.records.base import Token, Wallet
+
+LEADER_FEEDS = ("trades", "activity")
+OWN_FEED = "own_trades"
+
+
+def market_gate(market: Market | None) -> Held | None:
+    """Whether the market is known and takes orders."""
+    if market is None:
+        return Held("market_unknown", {})
+    if market.closed is not None:
+        return Held("market_closed", {})
+    if not market.meta.accepting:
+        return Held("market_not_accepting", {})
+    return None
+
+
+def book_gate(
+    clock: FoldClock, policy: PolicyDocument, markets: Markets, token: Token
+) -> Book | Held:
+    """The book to price with, or why none can be trusted."""
+    epochs = markets.epochs.get(token)
+    book = epochs.newest() if epochs is not None else None
+    if book is None:
+        return Held(f"book_{epochs.ended if epochs is not None else 'not_seen'}", {})
+    producer = producer_of(book.depth.epoch)
+    age_ms = clock.producer_feed_age_ms(producer, "market", policy.producer_silence_ms)
+    if age_ms is None:
+        return Held("market_feed_down", {})
+    if age_ms > policy.market_feed_max_age_ms:
+        return Held("market_feed_stale", {"age_ms": age_ms})
+    return book
+
+
+def levels_gate(bids: Levels, asks: Levels) -> Held | None:
+    """Whether the book has two sides that do not cross."""
+    if not bids or not asks:
+        return Held("one_sided", {"bids": len(bids), "asks": len(asks)})
+    if bids[0][0] >= asks[0][0]:
+        return Held("crossed", {"bid_micro": bids[0][0], "ask_micro": asks[0][0]})
+    return None
+
+
+def account_gate(
+    clock: FoldClock, policy: PolicyDocument, account: AccountState, token: Token
+) -> Held | None:
+    """Whether we know our own state well enough to send anything for this token."""
+    if account.halted is not None:
+        return Held("account_halted", {})
+    age_ms = clock.feed_age_ms(OWN_FEED, policy.producer_silence_ms)
+    if age_ms is None:
+        return Held("account_feed_down", {})
+    if age_ms > policy.account_feed_max_age_ms:
+        return Held("account_feed_stale", {"age_ms": age_ms})
+    if token in account.foreign:
+        return Held("foreign_order", {"shares_micro": account.foreign[token]})
+    retry = account.retries.get(token)
+    if retry is not None and clock.now_ms < retry.until_ms:
+        return Held("retry_wait", {"failures": retry.failures})
+    return None
+
+
+def increase_gate(
+    clock: FoldClock,
+    policy: PolicyDocument,
+    account: AccountState,
+    leaders: dict[Wallet, LeaderView],
+    shares: list[Share],
+    token: Token,
+) -> Held | None:
+    """What stops only an increase: doubtful time, an unaudited account, a half-read leader."""
+    if not clock.agreed(policy.clock_jump_ms):
+        return Held("clock_jump", {})
+    if account.audit.opened_by is None:
+        return Held("account_unopened", {})
+    if account.cash_micro is None:
+        return Held("balance_unknown", {})
+    if any(leaders[share.leader].incomplete is not None for share in shares):
+        return Held("leader_incomplete", {})
+    ages = [clock.feed_age_ms(name, policy.producer_silence_ms) for name in LEADER_FEEDS]
+    known = [age for age in ages if age is not None]
+    if not known or min(known) > policy.leader_feed_max_age_ms:
+        return Held("leader_feed_stale", {"age_ms": min(known)} if known else {})
+    return _reconcile_gate(clock, policy, account, token)
+
+
+def _reconcile_gate(
+    clock: FoldClock, policy: PolicyDocument, account: AccountState, token: Token
+) -> Held | None:
+    position = account.positions.get(token)
+    if position is None or not position.shares_micro:
+        return None
+    since_ms = max(account.audit.confirmed_ms.get(token, 0), position.since_ms)
+    age_ms = clock.now_ms - since_ms
+    return (
+        Held("reconcile_due", {"age_ms": age_ms}) if age_ms > policy.reconcile_max_age_ms else None
+    )
+
+
+def signal_gate(
+    clock: FoldClock,
+    policy: PolicyDocument,
+    leaders: dict[Wallet, LeaderView],
+    shares: list[Share],
+    token: Token,
+    price_micro: int,
+) -> Held | None:
+    """Old news may still be followed, but not at a worse price than his by more than slippage."""
+    signals = [s for s in (leaders[x.leader].signals.get(token) for x in shares) if s is not None]
+    if not signals:
+        return Held("signal_unpriced", {})
+    newest = max(signals, key=lambda signal: signal.venue_ms)
+    age_ms = clock.now_ms - newest.venue_ms
+    worse = price_micro - newest.price_micro
+    if age_ms > policy.max_signal_age_ms and worse > policy.slippage_micro:
+        return Held("signal_old", {"age_ms": age_ms, "worse_micro": worse})
+    return None

@@ -1,0 +1,280 @@
+"""The join-and-size step: exposure joins liquidity, and every gap leads to an order or a hold.
+
+World (observe): books, markets, feed health, our fills' and orders' records, reports, balance.
+Decisions (evolve): what was booked, requested, held, corrected, settled. The window step's events
+arrive with each record and are evolved here too. Orders never mean "copy this trade": they close
+the gap between target and position plus what is in flight.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flows.core import booking, ordering, summary, watching
+from flows.core.account import (
+    HOLD_RECHECK_MS,
+    AccountState,
+    LeaderView,
+    Signal,
+    lower_baselines,
+)
+from flows.core.clock import FoldClock
+from flows.core.leaders import drift_found
+from flows.core.market import Markets
+from flows.core.watching import Watching
+from schemas.policy import PolicyDocument
+from schemas.records import journal, own
+from schemas.records.base import Account, Record, Token, Wallet
+from schemas.records.market import BookEpoch, Depth, MarketClosed, MarketMeta, MarketResolved
+from schemas.records.system import ConnectorStarted, Policy, Tick
+
+
+@dataclass(slots=True)
+class PlanState:
+    """State of the join-and-size step. touched: what this record may have given a new gap."""
+
+    clock: FoldClock = field(default_factory=FoldClock)
+    policy: PolicyDocument = field(default_factory=PolicyDocument)
+    version: int | None = None
+    markets: Markets = field(default_factory=Markets)
+    leaders: dict[Wallet, LeaderView] = field(default_factory=dict)
+    accounts: dict[Account, AccountState] = field(default_factory=dict)
+    watching: Watching = field(default_factory=Watching)
+    summary_ms: int = 0
+    touched: dict[tuple[Account, Token], None] = field(default_factory=dict)
+
+    def touch(self, token: Token) -> None:
+        """Every account may have a new gap in this token."""
+        for name in self.accounts:
+            self.touched[(name, token)] = None
+
+    def touch_market(self, token: Token) -> None:
+        """The same for all outcomes of the token's market: pairs net each other."""
+        for each in self.markets.pair(token):
+            self.touch(each)
+
+
+def observe(state: PlanState, offset: int, record: Record) -> None:
+    """Fold one tape record into the world of this step."""
+    _observe_world(state, offset, record)
+    watching.observe(state.watching, state.markets, record)
+
+
+def _observe_world(state: PlanState, offset: int, record: Record) -> None:
+    match record:
+        case Depth():
+            state.markets.observe_depth(offset, record)
+            for name, account in state.accounts.items():
+                if record.token in account.holds:
+                    state.touched[(name, record.token)] = None
+        case Tick():
+            _observe_tick(state, record)
+        case BookEpoch():
+            state.markets.observe_epoch(record)
+        case MarketMeta():
+            state.markets.observe_meta(record)
+            state.touch_market(record.outcomes[0].token)
+        case MarketClosed() | MarketResolved():
+            state.markets.observe_end(record)
+        case ConnectorStarted():
+            state.markets.observe_connector(record)
+        case Policy():
+            _observe_policy(state, record)
+        case own.ReportAsked() | own.PositionsReport() | own.BalanceReport():
+            booking.observe_report(state.accounts, record)
+        case own.OpenOrdersReport():
+            booking.observe_open_orders(state.accounts, record)
+
+
+def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
+    """Events that follow from the record; each is evolved before the next is drawn."""
+    match record:
+        case Policy():
+            yield journal.PolicyAdopted(version=record.version)
+        case own.OwnFill() if record.account in state.accounts:
+            yield from booking.decide_fill(
+                state.accounts[record.account], state.markets, state.clock, state.policy, record
+            )
+            yield from booking.decide_settled(
+                record.account, state.accounts[record.account], state.markets, record.condition
+            )
+        case own.OrderSigned() | own.OrderAnswered() | own.OrderExpired() | own.OrderAbsent() if (
+            record.account in state.accounts
+        ):
+            yield from booking.decide_order(state.accounts[record.account], record)
+        case MarketResolved() | MarketMeta():
+            for name, account in state.accounts.items():
+                yield from booking.decide_settled(name, account, state.markets, record.condition)
+        case Tick():
+            for name, account in state.accounts.items():
+                yield from _decide_audit(name, account)
+    yield from watching.decide(state.watching)
+    for name, token in list(state.touched):
+        yield from _decide_plan(state, offset, name, token)
+    if isinstance(record, Tick) and _summary_due(state):
+        yield summary.summarise(
+            state.clock, state.policy, state.markets, state.leaders, state.accounts
+        )
+
+
+def evolve(state: PlanState, event: Record) -> None:
+    """Take a decision in: this step's, the window step's, or the journal's in a rebuild."""
+    watching.evolve(state.watching, state.markets, event)
+    match event:
+        case journal.NetDelta():
+            _evolve_delta(state, event)
+        case journal.ExposureRebased():
+            _evolve_rebased(state, event)
+        case journal.LeaderFollowed():
+            state.leaders[event.leader] = LeaderView()
+            for account in state.accounts.values():
+                account.baseline.pop(event.leader, None)
+            _begin_baselines(state)
+        case journal.LeaderUnfollowed():
+            for token in state.leaders.pop(event.leader).exposure:
+                state.touch_market(token)
+        case journal.LeaderMarked():
+            state.leaders[event.leader].incomplete = None if event.complete else event.reason
+        case journal.PolicyAdopted():
+            state.version = event.version
+        case journal.PositionCorrected():
+            _evolve_corrected(state, event)
+        case journal.OrderRequested():
+            account = state.accounts[event.account]
+            booking.evolve_requested(account, event, state.markets)
+            account.holds.pop(event.token, None)
+        case journal.OrderHeld():
+            ordering.evolve_held(state.accounts[event.account], event, state.clock)
+        case journal.HoldEnded():
+            state.accounts[event.account].holds.pop(event.token, None)
+        case journal.OrderProgress():
+            booking.evolve_progress(
+                state.accounts[event.account], event, state.clock.now_ms, state.policy
+            )
+            state.touched[(event.account, event.token)] = None
+        case journal.FillBooked():
+            booking.evolve_booked(state.accounts[event.account], event, state.clock.now_ms)
+            state.touched[(event.account, event.token)] = None
+        case journal.FillSettled():
+            booking.evolve_settled(state.accounts[event.account], event)
+            state.touched[(event.account, event.token)] = None
+        case journal.PositionSettled():
+            booking.evolve_position_settled(state.accounts[event.account], event)
+            state.touched[(event.account, event.token)] = None
+        case journal.Summary():
+            state.summary_ms = event.now_ms
+
+
+def _observe_tick(state: PlanState, tick: Tick) -> None:
+    state.clock.observe(tick)
+    now_ms = state.clock.now_ms
+    for name, account in state.accounts.items():
+        for token, hold in account.holds.items():
+            if now_ms >= hold.again_ms:
+                hold.again_ms = now_ms + HOLD_RECHECK_MS
+                state.touched[(name, token)] = None
+        booking.observe_audit(account, state.markets, state.clock, state.policy)
+
+
+def _observe_policy(state: PlanState, record: Policy) -> None:
+    """Caps, ratios and accounts of the newest policy; an account that left it only rests."""
+    state.policy = record.document
+    for account in state.accounts.values():
+        account.active = False
+    for terms in record.document.accounts:
+        known = state.accounts.setdefault(Account(terms.name), AccountState(terms))
+        known.policy, known.active, known.halted = terms, True, None
+    _begin_baselines(state)
+    for view in state.leaders.values():
+        for token in view.exposure:
+            state.touch_market(token)
+
+
+def _begin_baselines(state: PlanState) -> None:
+    """An account that begins to follow someone starts from what he holds now, if it so wants."""
+    for account in state.accounts.values():
+        for terms in account.policy.leaders:
+            wallet = Wallet(terms.wallet)
+            if wallet in state.leaders and wallet not in account.baseline:
+                held = state.leaders[wallet].exposure
+                account.baseline[wallet] = dict(held) if terms.start == "now" else {}
+
+
+def _evolve_delta(state: PlanState, event: journal.NetDelta) -> None:
+    view = state.leaders[event.leader]
+    _move_exposure(state, event.leader, event.token, event.shares_micro)
+    if event.bought_micro:
+        price = event.bought_cash_micro * 1_000_000 // event.bought_micro
+        view.signals[event.token] = Signal(price, event.last_venue_ms, event.last_recv_ns)
+    pair = state.markets.pair(event.token)
+    if event.sold_micro and len(pair) == 2:
+        # Selling one outcome is paying one less its price for the other.
+        other = pair[1 - pair.index(event.token)]
+        fetched = event.bought_cash_micro - event.cash_micro
+        price = 1_000_000 - fetched * 1_000_000 // event.sold_micro
+        view.signals[other] = Signal(price, event.last_venue_ms, event.last_recv_ns)
+
+
+def _move_exposure(state: PlanState, leader: Wallet, token: Token, shares_micro: int) -> None:
+    view = state.leaders[leader]
+    view.exposure[token] = view.exposure.get(token, 0) + shares_micro
+    for account in state.accounts.values():
+        lower_baselines(account, leader, token, view.exposure[token])
+    state.touch_market(token)
+
+
+def _evolve_rebased(state: PlanState, event: journal.ExposureRebased) -> None:
+    """What was there before the follow moves exposure and baseline alike, so no target."""
+    view = state.leaders[event.leader]
+    view.exposure[event.token] = view.exposure.get(event.token, 0) + event.shares_micro
+    for account in state.accounts.values():
+        terms = account.leader(event.leader)
+        base = account.baseline.get(event.leader)
+        if base is not None and (terms is None or terms.start == "now"):
+            base[event.token] = base.get(event.token, 0) + event.shares_micro
+    state.touch_market(event.token)
+
+
+def _evolve_corrected(state: PlanState, event: journal.PositionCorrected) -> None:
+    if Wallet(event.subject) in state.leaders:
+        _move_exposure(state, Wallet(event.subject), event.token, event.shares_micro)
+        return
+    account = state.accounts[Account(event.subject)]
+    account.position(event.token, event.condition).corrected_micro += event.shares_micro
+    account.audit.corrected(event.token, event.shares_micro)
+    state.touched[(Account(event.subject), event.token)] = None
+
+
+def _decide_audit(name: Account, account: AccountState) -> Iterator[Record]:
+    for finding in list(account.audit.findings):
+        if not finding.opening:
+            yield drift_found(name, finding)
+        yield journal.PositionCorrected(
+            subject=name,
+            token=finding.token,
+            condition=account.audit.condition_of[finding.token],
+            shares_micro=finding.proof.nearest_to_zero,
+            reports=finding.reports,
+            opening=finding.opening,
+        )
+
+
+def _decide_plan(state: PlanState, offset: int, name: Account, token: Token) -> Iterator[Record]:
+    account = state.accounts[name]
+    if not account.active or token in account.working:
+        return
+    yield from ordering.decide(
+        ordering.Question(
+            offset=offset,
+            name=name,
+            token=token,
+            account=account,
+            clock=state.clock,
+            policy=state.policy,
+            markets=state.markets,
+            leaders=state.leaders,
+        )
+    )
+
+
+def _summary_due(state: PlanState) -> bool:
+    return state.clock.now_ms - state.summary_ms >= state.policy.summary_every_ms

@@ -1,0 +1,123 @@
+"""Own positions: the sum of fills by identity, and nothing else; a failed fill is reversed exactly.
+
+Identity is the trade id for a taker fill and (trade, order) for a maker fill (API reference 8.2).
+Cost is average cost; a reversal recomputes the token from its fills, so nothing is left of it.
+Corrections and openings move shares only: they are never priced by guess.
+"""
+
+from dataclasses import dataclass, field
+
+from schemas.records.base import Condition, OrderHash, Side
+from schemas.records.own import OwnFill
+
+FINAL = ("CONFIRMED", "FAILED")
+"""Settlement states that never change again."""
+
+
+@dataclass(slots=True)
+class Fill:
+    """One booked fill; live until it failed."""
+
+    order: OrderHash
+    side: Side
+    shares_micro: int
+    cash_micro: int
+    fee_micro: int
+    venue_ms: int
+    status: str
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a token's fills add up to. cost is what the shares held cost on average, no fees."""
+
+    shares_micro: int = 0
+    confirmed_micro: int = 0
+    cost_micro: int = 0
+    realised_micro: int = 0
+    fees_micro: int = 0
+
+    def add(self, fill: Fill) -> None:
+        """Book one fill that did not fail."""
+        self.fees_micro += fill.fee_micro
+        if fill.side == "BUY":
+            self.shares_micro += fill.shares_micro
+            self.cost_micro += fill.cash_micro
+            if fill.status == "CONFIRMED":
+                self.confirmed_micro += fill.shares_micro
+            return
+        out = self._cost_of(fill.shares_micro)
+        self.shares_micro -= fill.shares_micro
+        self.confirmed_micro -= fill.shares_micro
+        self.cost_micro -= out
+        self.realised_micro += fill.cash_micro - out
+
+    def _cost_of(self, shares_micro: int) -> int:
+        if self.shares_micro <= 0 or shares_micro >= self.shares_micro:
+            return self.cost_micro
+        return self.cost_micro * shares_micro // self.shares_micro
+
+
+@dataclass(slots=True)
+class Position:
+    """One token of one account. base holds what is settled history, fills what can still change."""
+
+    condition: Condition
+    base: Sums = field(default_factory=Sums)
+    fills: dict[str, Fill] = field(default_factory=dict)
+    sums: Sums = field(default_factory=Sums)
+    corrected_micro: int = 0
+    settled_micro: int = 0
+    settled_result_micro: int = 0
+    since_ms: int = 0
+
+    @property
+    def shares_micro(self) -> int:
+        """Shares held: fills that did not fail, corrections, less what a resolution settled."""
+        return self.sums.shares_micro + self.corrected_micro - self.settled_micro
+
+    @property
+    def sellable_micro(self) -> int:
+        """Shares that settlement has confirmed and no sell has used."""
+        confirmed = self.sums.confirmed_micro + self.corrected_micro - self.settled_micro
+        return max(min(confirmed, self.shares_micro), 0)
+
+    def book(self, key: str, fill: Fill) -> None:
+        """Enter a fill for the first time."""
+        self.fills[key] = fill
+        self.sums.add(fill)
+
+    def settle(self, key: str, status: str) -> None:
+        """A booked fill was confirmed, or failed: then it is as if it had never been."""
+        self.fills[key].status = status
+        self.sums = Sums(
+            self.base.shares_micro,
+            self.base.confirmed_micro,
+            self.base.cost_micro,
+            self.base.realised_micro,
+            self.base.fees_micro,
+        )
+        for fill in self.fills.values():
+            if fill.status != "FAILED":
+                self.sums.add(fill)
+
+    def forget(self, before_ms: int) -> list[str]:
+        """Move fills that are final and old into the base; their identities are returned.
+
+        Only a leading run of fills goes, so that the average cost stays what the order made it.
+        """
+        gone = []
+        for key, fill in self.fills.items():
+            if fill.status not in FINAL or fill.venue_ms >= before_ms:
+                break
+            gone.append(key)
+        for key in gone:
+            fill = self.fills.pop(key)
+            if fill.status != "FAILED":
+                self.base.add(fill)
+        return gone
+
+
+def fill_key(record: OwnFill) -> str:
+    """Identity of a fill: one taker fill a trade, one maker fill a trade and order."""
+    return record.trade if record.role == "TAKER" else f"{record.trade}:{record.order}"

@@ -1,0 +1,141 @@
+"""Reports about one wallet, a leader's or our own: waiting, judged, agreed or contradicted.
+
+The rule itself is in reconcile.py; here is the book-keeping around it: reports wait until the
+feeds' largest lag has passed, the first complete one opens the ledger (what was there before),
+and per token the row of contradicting reports and the newest agreement are kept.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flows.core.reconcile import Interval, Rebuilt, compare, following, verdict
+from schemas.records.base import Condition, Token
+from schemas.records.own import PositionsReport, ReportAsked
+
+WAITING_MAX = 64
+"""Reports of one subject that may wait for their judgement; an older one is dropped, unjudged."""
+KEEP_MS = 600_000
+"""Movements keep their venue second for so long: a fill may become known late, a report never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A report on the tape and when its question stood there."""
+
+    report: PositionsReport
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A proven difference that is not yet an event; opening: it was there before our record."""
+
+    token: Token
+    proof: Interval
+    reports: tuple[str, ...]
+    opening: bool
+
+
+@dataclass(slots=True)
+class Subject:
+    """All that reports said about one wallet, beside what we rebuilt of it."""
+
+    rebuilt: dict[Token, Rebuilt] = field(default_factory=dict)
+    condition_of: dict[Token, Condition] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+    opened_by: str | None = None
+    opening: dict[Token, str] = field(default_factory=dict)
+    rows: dict[Token, tuple[Interval, ...]] = field(default_factory=dict)
+    confirmed_ms: dict[Token, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def move(self, token: Token, condition: Condition, shares_micro: int, venue_ms: int) -> None:
+        """A movement that we know of, by venue time."""
+        self.condition_of[token] = condition
+        self.rebuilt.setdefault(token, Rebuilt()).move(shares_micro, venue_ms)
+
+    def observe_asked(self, record: ReportAsked) -> None:
+        """A question stands on the tape; answers to others are not judged."""
+        self.asked[record.report] = record.asked_ms
+        while len(self.asked) > WAITING_MAX:
+            del self.asked[next(iter(self.asked))]
+
+    def observe_report(self, record: PositionsReport) -> None:
+        """An answer waits for its judgement; an incomplete one proves nothing."""
+        asked_ms = self.asked.pop(record.report, None)
+        if asked_ms is None or not record.complete:
+            return
+        self.waiting.append(Waiting(record, asked_ms))
+        del self.waiting[:-WAITING_MAX]
+
+    def due(self, now_ms: int, fills_lag_ms: int) -> list[Waiting]:
+        """Reports old enough that every fill they may contain has reached us by some feed."""
+        return [w for w in self.waiting if now_ms >= w.asked_ms + fills_lag_ms]
+
+    def intervals(
+        self, waiting: Waiting, lag_ms: int, skip: Iterable[Token]
+    ) -> list[tuple[Token, Interval]]:
+        """Where each token's difference lies by this report; settled tokens are left out."""
+        report = waiting.report
+        rows = {row.token: row.shares_micro for row in report.rows}
+        skipped = dict.fromkeys(skip)
+        return [
+            (
+                token,
+                compare(
+                    self.rebuilt.get(token, Rebuilt()),
+                    row_micro=rows.get(token),
+                    floor_micro=report.floor_micro,
+                    asked_ms=waiting.asked_ms,
+                    lag_ms=lag_ms,
+                    report=report.report,
+                ),
+            )
+            for token in {**dict.fromkeys(self.rebuilt), **rows}
+            if token not in skipped
+        ]
+
+    def judge(self, waiting: Waiting, now_ms: int, lag_ms: int, skip: Iterable[Token]) -> bool:
+        """Hold one report against what we rebuilt; what it proves goes to findings.
+
+        Whether all of it agreed is returned. The first report of a wallet opens its ledger:
+        what it says beyond our own record was there before, and needs no second witness unless
+        fills near its moment leave more than one difference possible.
+        """
+        first = self.opened_by is None
+        clean = True
+        for token, interval in self.intervals(waiting, lag_ms, skip):
+            clean = clean and interval.agrees
+            if first and not interval.agrees:
+                self.opening[token] = interval.report
+            self._accept(token, interval, now_ms)
+            sure = first and interval.low_micro == interval.high_micro
+            proof = interval if sure and not interval.agrees else verdict(self.rows[token])
+            if proof is not None:
+                names = tuple(i.report for i in self.rows[token])
+                self.findings.append(Finding(token, proof, names, token in self.opening))
+        self._conclude(waiting)
+        return clean
+
+    def corrected(self, token: Token, shares_micro: int) -> None:
+        """A finding became a correction; the row that proved it is spent."""
+        self.rebuilt.setdefault(token, Rebuilt()).adjust(shares_micro)
+        self.rows.pop(token, None)
+        self.opening.pop(token, None)
+        self.findings = [f for f in self.findings if f.token != token]
+
+    def _accept(self, token: Token, interval: Interval, now_ms: int) -> None:
+        self.rows[token] = following(self.rows.get(token, ()), interval)
+        if interval.agrees:
+            self.confirmed_ms[token] = now_ms
+            self.opening.pop(token, None)
+
+    def _conclude(self, waiting: Waiting) -> None:
+        self.waiting.remove(waiting)
+        if self.opened_by is None:
+            self.opened_by = waiting.report.report
+        for row in waiting.report.rows:
+            self.condition_of.setdefault(row.token, row.condition)
+        for rebuilt in self.rebuilt.values():
+            rebuilt.prune(waiting.asked_ms - KEEP_MS)

@@ -1,0 +1,130 @@
+"""The Summary event: everything `status` shows, computed from planning state each ten seconds."""
+
+from collections.abc import Iterable
+
+from flows.core.account import AccountState, LeaderView, shares_of
+from flows.core.clock import FoldClock
+from flows.core.market import Markets
+from schemas.codec import decode_levels
+from schemas.policy import PolicyDocument
+from schemas.records import journal
+from schemas.records.base import Account, Condition, Token, Wallet
+
+
+def summarise(
+    clock: FoldClock,
+    policy: PolicyDocument,
+    markets: Markets,
+    leaders: dict[Wallet, LeaderView],
+    accounts: dict[Account, AccountState],
+) -> journal.Summary:
+    """State of a shard at this fold time, one line a position, account, leader's token, feed."""
+    return journal.Summary(
+        now_ms=clock.now_ms,
+        accounts=tuple(_account_line(name, account) for name, account in accounts.items()),
+        positions=tuple(
+            _position_line(name, account, markets, leaders, token)
+            for name, account in accounts.items()
+            for token in _tokens(account, leaders, markets)
+        ),
+        leaders=tuple(
+            journal.LeaderLine(
+                leader=wallet,
+                token=token,
+                exposure_micro=exposure,
+                baseline_micro=_baseline(accounts.values(), wallet, token),
+            )
+            for wallet, view in leaders.items()
+            for token, exposure in view.exposure.items()
+            if exposure
+        ),
+        feeds=_feeds(clock, policy),
+        counts={"ticks": clock.ticks, "markets": len(markets.by_condition)},
+    )
+
+
+def _tokens(
+    account: AccountState, leaders: dict[Wallet, LeaderView], markets: Markets
+) -> list[Token]:
+    """Tokens with a position, a hold, a working order or a target."""
+    seen = {**dict.fromkeys(account.positions), **dict.fromkeys(account.holds)}
+    seen.update(dict.fromkeys(account.working))
+    for view in leaders.values():
+        seen.update(dict.fromkeys(view.exposure))
+    return [
+        token
+        for token in seen
+        if account.held_micro(token)
+        or token in account.holds
+        or token in account.working
+        or (account.positions.get(token) is not None and account.positions[token].settled_micro)
+        or (not markets.resolved(token) and shares_of(account, leaders, markets, token))
+    ]
+
+
+def _account_line(name: Account, account: AccountState) -> journal.AccountLine:
+    positions = account.positions.values()
+    return journal.AccountLine(
+        account=name,
+        cash_micro=account.cash_micro,
+        cash_as_of_ms=account.cash_as_of_ms if account.cash_micro is not None else None,
+        invested_micro=sum(p.sums.cost_micro for p in positions if not p.settled_micro),
+        reserved_micro=account.reserved_micro(),
+        realised_micro=sum(p.sums.realised_micro + p.settled_result_micro for p in positions),
+        fees_micro=sum(p.sums.fees_micro for p in positions),
+        working=len(account.working),
+        orders=account.totals.orders,
+        fills=account.totals.fills,
+    )
+
+
+def _position_line(
+    name: Account,
+    account: AccountState,
+    markets: Markets,
+    leaders: dict[Wallet, LeaderView],
+    token: Token,
+) -> journal.PositionLine:
+    position = account.positions.get(token)
+    market = markets.of(token)
+    payouts = market.payouts if market is not None else None
+    epochs = markets.epochs.get(token)
+    book = epochs.newest() if epochs is not None else None
+    bids = decode_levels(book.depth.bids) if book is not None else []
+    hold = account.holds.get(token)
+    targets = [] if payouts is not None else shares_of(account, leaders, markets, token)
+    return journal.PositionLine(
+        account=name,
+        token=token,
+        condition=market.meta.condition if market is not None else Condition(""),
+        outcome=market.outcome(token) if market is not None else "",
+        title=market.meta.title if market is not None else "",
+        target_micro=sum(share.shares_micro for share in targets),
+        position_micro=account.held_micro(token),
+        confirmed_micro=position.sellable_micro if position is not None else 0,
+        in_flight_micro=account.in_flight_micro(token),
+        cost_micro=position.sums.cost_micro if position is not None else 0,
+        bid_micro=bids[0][0] if bids else None,
+        bid_as_of_ms=book.depth.as_of_ms if book is not None else None,
+        hold=hold.reason if hold is not None else None,
+        settled_micro=position.settled_micro if position is not None else 0,
+        payout_micro=payouts.get(token) if payouts is not None else None,
+    )
+
+
+def _baseline(accounts: Iterable[AccountState], wallet: Wallet, token: Token) -> int:
+    bases = [a.baseline[wallet].get(token, 0) for a in accounts if wallet in a.baseline]
+    return max(bases, default=0)
+
+
+def _feeds(clock: FoldClock, policy: PolicyDocument) -> tuple[journal.FeedLine, ...]:
+    return tuple(
+        journal.FeedLine(
+            producer=key,
+            feed=name,
+            state=feed.state if clock.alive(key, policy.producer_silence_ms) else "down",
+            age_ms=max(clock.now_ms - feed.last_data_ms, 0) if feed.last_data_ms else None,
+        )
+        for key, producer in clock.producers.items()
+        for name, feed in producer.feeds.items()
+    )
