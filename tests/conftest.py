@@ -1,0 +1,190 @@
+"""Brokers for every test: which one, started once, topics of its own for each test, all cleaned up.
+
+`kafka` is a bootstrap address: TRUECOPY_KAFKA if it is set, else the real Kafka wherever Java and
+Maven are there, else the embedded broker (TRUECOPY_KAFKA=embedded asks for it). The summary at the
+end says which it was. Brokers die with this process, also when it is killed.
+"""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import confluent_kafka
+import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from connectors.kafka.config import admin_config
+from infra.embedded import EmbeddedBroker
+from infra.kafka import install
+from infra.kafka.cluster import KafkaCluster, archived
+
+BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
+USED = pytest.StashKey[dict[str, None]]()
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker that tests may fill: its address, what it is, and how a topic is made there."""
+
+    kind: str
+    bootstrap: str
+    version: str
+    create: Callable[..., None]
+    lasting: bool = False
+
+
+@dataclass
+class Topics:
+    """Topics of one test: all under one prefix that no other test has."""
+
+    broker: Broker
+    prefix: str
+    made: list[str] = field(default_factory=list)
+
+    def make(self, name: str, partitions: int = 1, **config: str) -> str:
+        """Create a topic, return its full name; config as `retention_ms="1000"`.
+
+        The embedded broker has no configuration: there config is left out.
+        """
+        full = self.prefix + name
+        self.broker.create(full, partitions, **config)
+        self.made.append(full)
+        return full
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[USED] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and BROKER_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.broker)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in config.stash[USED]:
+        terminalreporter.write_line(f"Kafka: {line}")
+
+
+def _mentioned(config: pytest.Config, broker: Broker, why: str = "") -> Broker:
+    config.stash[USED][f"{broker.kind}, {broker.version}{why}"] = None
+    return broker
+
+
+def _quick_start() -> list[str]:
+    return [*install.SMALL_HEAP, *install.FAST_START, *archived()]
+
+
+def _real_version() -> str:
+    return f"Apache Kafka {install.version()} on Java {install.java_version()}"
+
+
+def _external(bootstrap: str) -> Broker:
+    admin = AdminClient(admin_config(bootstrap))
+    found = admin.list_topics(timeout=10)
+
+    def create(name: str, partitions: int, **config: str) -> None:
+        lines = {key.replace("_", "."): value for key, value in config.items()}
+        admin.create_topics([NewTopic(name, partitions, config=lines)])[name].result(15)
+
+    said = f"cluster {found.cluster_id}, {len(found.brokers)} nodes (a broker tells no version)"
+    return Broker("the one at TRUECOPY_KAFKA", bootstrap, said, create, lasting=True)
+
+
+@pytest.fixture(scope="session")
+def _embedded_broker() -> Iterator[Broker]:
+    def create(name: str, partitions: int, **_config: str) -> None:
+        broker.create_topic(name, partitions)
+
+    with EmbeddedBroker() as broker:
+        version = f"librdkafka {confluent_kafka.libversion()[0]}'s mock"
+        yield Broker("embedded", broker.bootstrap, version, create)
+
+
+@pytest.fixture(scope="session")
+def _real_broker() -> Iterator[Broker]:
+    external = os.environ.get("TRUECOPY_KAFKA")
+    if external and external != "embedded":
+        yield _external(external)
+        return
+    with KafkaCluster(jvm=_quick_start()) as cluster:
+        yield Broker("real", cluster.bootstrap, _real_version(), cluster.create_topic)
+
+
+def _no_real_broker() -> str | None:
+    """Why there is no real Kafka here, or None."""
+    named = os.environ.get("TRUECOPY_KAFKA")
+    if named == "embedded":
+        return "TRUECOPY_KAFKA=embedded"
+    return None if named else install.missing()
+
+
+@pytest.fixture(scope="session")
+def _broker(request: pytest.FixtureRequest) -> Broker:
+    reason = _no_real_broker()
+    name = "_embedded_broker" if reason else "_real_broker"
+    broker: Broker = request.getfixturevalue(name)
+    return _mentioned(request.config, broker, f" ({reason})" if reason else "")
+
+
+@pytest.fixture(scope="session")
+def kafka(_broker: Broker) -> str:
+    """Bootstrap address of the session's broker: the real one wherever that is possible."""
+    return _broker.bootstrap
+
+
+@pytest.fixture(params=["real", "embedded"])
+def any_broker(request: pytest.FixtureRequest) -> Broker:
+    """Runs the test twice, on the real broker (skipped where there is none) and the embedded."""
+    if request.param == "real" and (reason := _no_real_broker()):
+        pytest.skip(f"no real Kafka: {reason}")
+    broker: Broker = request.getfixturevalue(f"_{request.param}_broker")
+    return _mentioned(request.config, broker)
+
+
+@pytest.fixture
+def embedded() -> Iterator[EmbeddedBroker]:
+    """An embedded broker of the test's own, to be cut off, slowed down or filled."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(request: pytest.FixtureRequest) -> Iterator[Topics]:
+    """Makes topics on the test's broker: `any_broker` if the test has it, else that of `kafka`."""
+    has_any = "any_broker" in request.fixturenames
+    broker: Broker = request.getfixturevalue("any_broker" if has_any else "_broker")
+    mine = Topics(broker, f"t{uuid.uuid4().hex[:8]}.")
+    yield mine
+    if mine.made and broker.lasting:
+        admin = AdminClient(admin_config(broker.bootstrap))
+        for deleted in admin.delete_topics(mine.made).values():
+            deleted.result(15)
+
+
+@pytest.fixture
+def real_kafka_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., KafkaCluster]]:
+    """Starts clusters of the test's own to kill: `real_kafka_cluster(nodes=1, **properties)`.
+
+    Always the project's own Kafka, whatever TRUECOPY_KAFKA says; skips where it cannot run.
+    """
+    if reason := install.missing():
+        pytest.skip(f"no real Kafka: {reason}")
+    clusters: list[KafkaCluster] = []
+
+    def start(nodes: int = 1, **properties: str) -> KafkaCluster:
+        lines = {key.replace("_", "."): value for key, value in properties.items()}
+        cluster = KafkaCluster(nodes, jvm=_quick_start(), properties=lines)
+        clusters.append(cluster)
+        broker = Broker("real", cluster.bootstrap, _real_version(), cluster.create_topic)
+        _mentioned(request.config, broker)
+        return cluster.start()
+
+    yield start
+    for cluster in clusters:
+        cluster.stop()
