@@ -1,0 +1,262 @@
+"""Signs, posts and looks up with the official client, `polymarket-client` (API reference 5).
+
+With client_open.py the only place that imports it. Signs with create_market_order and sends with
+post_order; never place_* (they approve on chain and send twice). The client's market cache outlives
+a tick change and decides the amounts' decimals (6.4), so there is one signing client per tick,
+opened anew when its amounts do not fit. Nothing of the client's types leaves this module.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, Final, cast
+
+from polymarket import AsyncSecureClient
+from polymarket import errors as sdk
+from polymarket.models.clob import ClobTrade, OpenOrder
+from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
+from polymarket.models.clob.orders import SignedOrder
+from polymarket.models.types import ClobAssetId
+from polymarket.types import EvmAddress, HexString
+
+from connectors.execution.answers import Reply
+from connectors.execution.client_open import ClientRefused
+from connectors.execution.sightings import OrderView, TradeView
+from schemas.records.base import OrderHash, Side
+from schemas.records.journal import OrderRequested
+from schemas.units import MICRO, UnitError, format_micro, parse_micro
+
+PAGES_MAX: Final = 20
+_NO_MESSAGE: Final = "Unknown order failure"
+"""What the client puts in place of an empty errorMsg: then the order's status was unknown to it."""
+
+
+class NotBuilt(Exception):
+    """The client refused to build this order; trying again would not help."""
+
+
+class NotAnswered(Exception):
+    """The venue did not answer something that was asked; nothing was sent by it."""
+
+
+class VenueClient:
+    """Signs, posts and looks up orders of one wallet."""
+
+    def __init__(
+        self,
+        open_one: Callable[[], Awaitable[AsyncSecureClient]],
+        asking: AsyncSecureClient,
+        *,
+        post_timeout_s: float,
+    ) -> None:
+        """asking posts and looks up; open_one makes a further client, for signing."""
+        self._open_one = open_one
+        self._asking = asking
+        self._post_timeout_s = post_timeout_s
+        self._signing: dict[int, AsyncSecureClient] = {}
+        self._lock = asyncio.Lock()
+
+    async def sign(self, request: OrderRequested, *, anew: bool) -> dict[str, Any]:
+        """Payload of a signed FAK order. anew: forget what the client cached at this tick.
+
+        Raises NotBuilt or NotAnswered.
+        """
+        async with self._lock:
+            client = await self._signer(request.tick_micro, anew)
+            try:
+                signed = await _create(client, request)
+            except (sdk.UserInputError, sdk.SigningError) as error:
+                raise NotBuilt(str(error)) from error
+            except (sdk.PolymarketError, TimeoutError) as error:
+                raise NotAnswered(f"{type(error).__name__}: {error}") from error
+        return payload_of(signed)
+
+    async def post(self, payload: dict[str, Any], side: Side) -> Reply:
+        """Send exactly this payload, once, and say what came back. Total."""
+        try:
+            async with asyncio.timeout(self._post_timeout_s):
+                return _reply(await self._asking.post_order(order_of(payload)), side)
+        except TimeoutError:
+            return Reply(http_status=None, text=f"no answer in {self._post_timeout_s} s")
+        except sdk.RateLimitError as error:
+            limited = error.rate_limit is not None
+            return Reply(http_status=429, text=str(error), limited=limited)
+        except sdk.RequestRejectedError as error:
+            return Reply(http_status=error.status, text=str(error), code=error.code or "")
+        except sdk.UnexpectedResponseError as error:
+            return Reply(http_status=200, text=str(error), readable=False)
+        except sdk.PolymarketError as error:
+            return Reply(http_status=None, text=f"{type(error).__name__}: {error}")
+
+    async def order(self, order: OrderHash) -> OrderView | None:
+        """The order by its hash in any state; None: the venue says there is none."""
+        try:
+            found: OpenOrder | None = await self._asking.get_order(order_id=order)
+        except sdk.RequestRejectedError as error:
+            if error.status != 404:
+                raise NotAnswered(f"order: http {error.status}") from error
+            return None
+        except sdk.UnexpectedResponseError:
+            # An empty body is how some paths say "none" (complaint 9); the list says it clearly.
+            found = await self._listed(order)
+        except sdk.PolymarketError as error:
+            raise NotAnswered(f"order: {type(error).__name__}") from error
+        return None if found is None else _order_view(found)
+
+    async def trades(self, order: OrderHash, market: str, after_s: int) -> list[TradeView]:
+        """Every trade since after_s that names the order as taker or as one of its makers."""
+        named: list[TradeView] = []
+        try:
+            pages = 0
+            async for page in self._asking.list_account_trades(market=market, after=str(after_s)):
+                named += [view for trade in page.items if (view := _trade_view(trade, order))]
+                pages += 1
+                if pages >= PAGES_MAX:
+                    raise NotAnswered(f"trades: more than {PAGES_MAX} pages")
+        except (sdk.PolymarketError, UnitError) as error:
+            raise NotAnswered(f"trades: {type(error).__name__}: {error}") from error
+        return named
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in (self._asking, *self._signing.values()):
+            await client.close()
+
+    async def _signer(self, tick_micro: int, anew: bool) -> AsyncSecureClient:
+        if anew and tick_micro in self._signing:
+            await self._signing.pop(tick_micro).close()
+        if tick_micro not in self._signing:
+            try:
+                self._signing[tick_micro] = await self._open_one()
+            except ClientRefused as error:
+                raise NotAnswered(str(error)) from error
+        return self._signing[tick_micro]
+
+    async def _listed(self, order: OrderHash) -> OpenOrder | None:
+        try:
+            async for page in self._asking.list_open_orders(id=order):
+                for row in page.items:
+                    if row.id == order:
+                        return row
+        except sdk.PolymarketError as error:
+            raise NotAnswered(f"orders: {type(error).__name__}") from error
+        return None
+
+
+def payload_of(signed: SignedOrder) -> dict[str, Any]:
+    """The venue's wire form of a signed order, without the owner's API key."""
+    return {
+        "salt": signed.salt,
+        "maker": signed.maker,
+        "signer": signed.signer,
+        "tokenId": signed.token_id,
+        "makerAmount": str(signed.maker_amount),
+        "takerAmount": str(signed.taker_amount),
+        "side": signed.side,
+        "signatureType": signed.signature_type,
+        "timestamp": str(signed.timestamp),
+        "metadata": signed.metadata,
+        "builder": signed.builder,
+        "expiration": str(signed.expiration),
+        "signature": signed.signature,
+        "orderType": signed.order_type,
+    }
+
+
+def order_of(payload: dict[str, Any]) -> SignedOrder:
+    """The client's signed order from a payload found on the tape: the very same bytes are sent."""
+    return SignedOrder(
+        builder=HexString(payload["builder"]),
+        expiration=int(payload["expiration"]),
+        maker=EvmAddress(payload["maker"]),
+        maker_amount=int(payload["makerAmount"]),
+        metadata=HexString(payload["metadata"]),
+        order_type=payload["orderType"],
+        salt=int(payload["salt"]),
+        side=payload["side"],
+        signature=HexString(payload["signature"]),
+        signature_type=int(payload["signatureType"]),
+        signer=EvmAddress(payload["signer"]),
+        taker_amount=int(payload["takerAmount"]),
+        timestamp=int(payload["timestamp"]),
+        token_id=cast(ClobAssetId, payload["tokenId"]),
+    )
+
+
+async def _create(client: AsyncSecureClient, request: OrderRequested) -> SignedOrder:
+    limit = format_micro(request.limit_micro)
+    if request.side == "BUY":
+        return await client.create_market_order(
+            side="BUY",
+            asset_id=request.token,
+            amount=format_micro(request.budget_micro),
+            max_price=limit,
+            order_type="FAK",
+        )
+    return await client.create_market_order(
+        side="SELL",
+        asset_id=request.token,
+        shares=format_micro(request.shares_micro),
+        min_price=limit,
+        order_type="FAK",
+    )
+
+
+def _reply(response: OrderResponse, side: Side) -> Reply:
+    if isinstance(response, AcceptedOrder):
+        making, taking = _exact(response.making_amount), _exact(response.taking_amount)
+        return Reply(
+            http_status=200,
+            status=response.status,
+            order=response.order_id,
+            shares_micro=taking if side == "BUY" else making,
+            usd_micro=making if side == "BUY" else taking,
+            trades=response.trade_ids,
+        )
+    if response.code == "unmatched":
+        return Reply(http_status=200, status="unmatched", text=response.message)
+    text = "" if response.message == _NO_MESSAGE else response.message
+    return Reply(http_status=200, text=text, code=response.code)
+
+
+def _exact(amount: Decimal) -> int | None:
+    """Micro amount; None if it has more digits than it can have: then it is looked up."""
+    try:
+        return parse_micro(amount)
+    except UnitError:
+        return None
+
+
+def _order_view(order: OpenOrder) -> OrderView:
+    return OrderView(
+        status=order.status,
+        matched_micro=_exact(order.size_matched) or 0,
+        trades=order.associate_trades,
+    )
+
+
+def _trade_view(trade: ClobTrade, order: OrderHash) -> TradeView | None:
+    """Our side of a trade: as taker its makers' legs, as maker only the legs of this order."""
+    legs = [leg for leg in trade.maker_orders if leg.order_id == order]
+    if trade.taker_order_id == order:
+        shares = parse_micro(trade.size)
+        usd = sum(
+            _cash(parse_micro(leg.matched_amount), parse_micro(leg.price), leg.asset_id, trade)
+            for leg in trade.maker_orders
+        )
+        covered = sum(parse_micro(leg.matched_amount) for leg in trade.maker_orders)
+        if covered != shares:
+            usd = shares * parse_micro(trade.price) // MICRO
+    elif legs:
+        shares = sum(parse_micro(leg.matched_amount) for leg in legs)
+        usd = sum(parse_micro(leg.matched_amount) * parse_micro(leg.price) for leg in legs) // MICRO
+    else:
+        return None
+    matched_ms = int(trade.matched_at.timestamp() * 1000)
+    return TradeView(trade=trade.id, shares_micro=shares, usd_micro=usd, matched_ms=matched_ms)
+
+
+def _cash(shares_micro: int, price_micro: int, leg_token: str, trade: ClobTrade) -> int:
+    """A maker leg on the complementary token costs us 1 - its price (API reference 8.2)."""
+    ours = price_micro if leg_token == trade.asset_id else MICRO - price_micro
+    return shares_micro * ours // MICRO

@@ -1,0 +1,306 @@
+"""Carries each requested order through its life: plan, act, append, read back, plan again.
+
+All decisions are plan()'s; this file only performs them and writes down what came of them. A record
+counts once it has been read back from the tape, so two executors see the same first OrderSigned.
+Between plan() saying Post and the POST nothing is awaited. Never two tasks for one intent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from connectors.execution.answers import Verdict, believe, must_stop
+from connectors.execution.backend import Backend, Refusal, Seen, Unready
+from connectors.execution.ledger import Life
+from connectors.execution.mirror import Mirror
+from connectors.execution.plan import (
+    Action,
+    DeclareAbsent,
+    Done,
+    Expire,
+    LookUp,
+    Moment,
+    Post,
+    Rules,
+    Sign,
+    Wait,
+    Witness,
+    plan,
+)
+from schemas.records.base import OrderHash, Record
+from schemas.records.journal import OrderRequested
+from schemas.records.own import OrderAbsent, OrderAnswered, OrderExpired, OrderSigned
+
+log = logging.getLogger("truecopy.execution")
+
+Append = Callable[[Record], Awaitable[int]]
+Checkpoint = Callable[[str], Awaitable[None]]
+
+
+class VenueForbids(RuntimeError):
+    """The venue answered 401 or 403: nothing more may be sent until an operator has looked."""
+
+
+class WrongBackend(RuntimeError):
+    """An open order on the tape was signed for another backend than this process runs."""
+
+
+async def no_checkpoint(point: str) -> None:
+    """Where tests stop or kill the process; in production nothing happens there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Everything the sink cannot know by itself.
+
+    append: writes a record to the tape and returns its acknowledged offset. stopped: whether the
+    stop file is there. executor names this process in OrderSigned. checkpoint: see no_checkpoint.
+    """
+
+    append: Append
+    clock_ns: Callable[[], int]
+    stopped: Callable[[], bool]
+    executor: str
+    checkpoint: Checkpoint = no_checkpoint
+
+
+class Sink:
+    """Works on intents over one backend; at most `workers` calls to the venue at a time."""
+
+    def __init__(
+        self, *, backend: Backend, mirror: Mirror, rules: Rules, workers: int, outside: Outside
+    ) -> None:
+        self._backend = backend
+        self._mirror = mirror
+        self._rules = rules
+        self._outside = outside
+        self._slots = asyncio.Semaphore(workers)
+        self._held: dict[str, int] = {}
+
+    def now_ms(self) -> int:
+        """Own clock."""
+        return self._outside.clock_ns() // 1_000_000
+
+    async def work(self, request: OrderRequested, stop: asyncio.Event) -> bool:
+        """Bring one intent to its end; False if stopped before. Called once per intent."""
+        life = self._mirror.ledger.life(request.intent)
+        witness = Witness(met_ms=self.now_ms())
+        while not stop.is_set():
+            action = self._next(life, request, witness)
+            if isinstance(action, Done):
+                return True
+            if isinstance(action, Wait):
+                await self._wait(action, life)
+                continue
+            async with self._slots:
+                # Waiting for a slot takes time: what was right before may be late now.
+                action = self._next(life, request, witness)
+                witness = await self._perform(action, life, request, witness)
+        return False
+
+    def _next(self, life: Life, request: OrderRequested, witness: Witness) -> Action:
+        moment = Moment(
+            now_ms=self.now_ms(), tick_ms=self._mirror.tick_ms, stopped=self._outside.stopped()
+        )
+        return plan(life, request.valid_until_ms, witness, moment, self._rules)
+
+    async def _wait(self, action: Wait, life: Life) -> None:
+        self._note(action.reason)
+        left_ms = max(action.until_ms - self.now_ms(), 1)
+        await self._mirror.moved(life.intent, left_ms / 1000)
+
+    async def _perform(
+        self, action: Action, life: Life, request: OrderRequested, witness: Witness
+    ) -> Witness:
+        match action:
+            case Sign():
+                return await self._sign(life, request, witness)
+            case Post():
+                return await self._post(life, request, witness)
+            case LookUp():
+                return await self._look_up(life, request, witness)
+            case Expire():
+                await self._write(
+                    OrderExpired(
+                        account=request.account,
+                        intent=request.intent,
+                        now_ms=action.now_ms,
+                        valid_until_ms=request.valid_until_ms,
+                    )
+                )
+            case DeclareAbsent():
+                await self._write(_absent(life, witness))
+        return witness
+
+    async def _sign(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
+        result = await self._backend.sign(request)
+        if isinstance(result, Unready):
+            self._note(f"unready: {result.reason}")
+            await self._mirror.moved(life.intent, self._rules.lookup_every_ms / 1000)
+            return witness
+        if isinstance(result, Refusal):
+            await self._write(_local_refusal(request, result, self._outside.clock_ns()))
+            return witness
+        signed = OrderSigned(
+            account=request.account,
+            intent=request.intent,
+            order=result.order,
+            backend=self._backend.name,
+            token=request.token,
+            side=request.side,
+            maker_micro=result.maker_micro,
+            taker_micro=result.taker_micro,
+            payload=result.payload,
+            executor=self._outside.executor,
+            signed_ns=self._outside.clock_ns(),
+        )
+        await self._outside.checkpoint("signed")
+        offset = await self._write(signed, "appended")
+        return replace(witness, mine=life.signed_at == offset)
+
+    async def _post(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
+        signed = self._own(life)
+        sent_ns = self._outside.clock_ns()
+        verdict = await self._backend.post(signed)
+        answered_ns = self._outside.clock_ns()
+        witness = witness.posted(answered_ns // 1_000_000)
+        verdict = believe(verdict, only_post=witness.mine and witness.posts == 1)
+        await self._outside.checkpoint("posted")
+        proof: Literal["post", "paper"] = "post" if self._backend.name == "live" else "paper"
+        await self._write(_answer(signed, verdict, proof, sent_ns, answered_ns), "answered")
+        log.info(
+            "order intent=%s order=%s outcome=%s status=%s reason=%s",
+            request.intent,
+            signed.order,
+            verdict.outcome,
+            verdict.status,
+            verdict.reason,
+        )
+        if must_stop(verdict):
+            raise VenueForbids(
+                f"the venue answered {verdict.http_status} ({verdict.reason}); check credentials, "
+                "wallet and region before starting again"
+            )
+        return witness
+
+    async def _look_up(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
+        signed = self._own(life)
+        asked_ns = self._outside.clock_ns()
+        sighting = await self._backend.look_up(signed, request)
+        answered_ns = self._outside.clock_ns()
+        if isinstance(sighting, Seen):
+            verdict = _verdict_of(sighting, life)
+            if verdict is not None:
+                await self._write(_answer(signed, verdict, "lookup", asked_ns, answered_ns))
+        else:
+            log.info("look-up intent=%s order=%s says=%s", life.intent, signed.order, sighting)
+        return witness.looked(answered_ns // 1_000_000, sighting)
+
+    def _own(self, life: Life) -> OrderSigned:
+        signed = life.signed
+        assert signed is not None, f"{life.intent}: nothing is signed"
+        if signed.backend != self._backend.name:
+            raise WrongBackend(
+                f"intent {life.intent} was signed for {signed.backend} and has no end; "
+                f"run that backend until it has one, then start {self._backend.name}"
+            )
+        return signed
+
+    async def _write(self, record: Record, point: str = "") -> int:
+        """Append, then wait until it has been read back: only then does it count."""
+        offset = await self._outside.append(record)
+        if point:
+            await self._outside.checkpoint(point)
+        await self._mirror.reach(offset)
+        return offset
+
+    def _note(self, reason: str) -> None:
+        """One line when something begins to hold sending, not one a poll."""
+        if reason == "lookup":
+            return
+        now_ms = self.now_ms()
+        if now_ms - self._held.get(reason, 0) > 10_000:
+            log.warning("held reason=%s tick_ms=%s now_ms=%s", reason, self._mirror.tick_ms, now_ms)
+        self._held = {**self._held, reason: now_ms} if len(self._held) < 64 else {reason: now_ms}
+
+
+def _verdict_of(seen: Seen, life: Life) -> Verdict | None:
+    """What a look-up adds to the tape; None if it says nothing new.
+
+    An order that ended at the venue without any fill was killed. If the tape already calls it
+    accepted, that is final amounts of nothing; else it is a refusal with proof.
+    """
+    final = seen.shares_micro is not None
+    if not final and life.state == "accepted":
+        return None
+    if final and not seen.shares_micro and life.state != "accepted":
+        return Verdict(outcome="refused", status=seen.status, reason="killed")
+    return Verdict(
+        outcome="accepted",
+        status=seen.status,
+        reason=seen.reason,
+        shares_micro=seen.shares_micro,
+        usd_micro=seen.usd_micro,
+        trades=seen.trades,
+    )
+
+
+def _answer(
+    signed: OrderSigned,
+    verdict: Verdict,
+    proof: Literal["post", "lookup", "paper"],
+    sent_ns: int,
+    answered_ns: int,
+) -> OrderAnswered:
+    return OrderAnswered(
+        account=signed.account,
+        intent=signed.intent,
+        order=signed.order,
+        outcome=verdict.outcome,
+        status=verdict.status,
+        reason=verdict.reason,
+        http_status=verdict.http_status,
+        shares_micro=verdict.shares_micro,
+        usd_micro=verdict.usd_micro,
+        trades=verdict.trades,
+        proof=proof,
+        sent_ns=sent_ns,
+        answered_ns=answered_ns,
+    )
+
+
+def _local_refusal(request: OrderRequested, refusal: Refusal, now_ns: int) -> OrderAnswered:
+    return OrderAnswered(
+        account=request.account,
+        intent=request.intent,
+        order=OrderHash(""),
+        outcome="refused",
+        status="local",
+        reason=refusal.reason,
+        http_status=None,
+        shares_micro=None,
+        usd_micro=None,
+        trades=(),
+        proof="local",
+        sent_ns=0,
+        answered_ns=now_ns,
+    )
+
+
+def _absent(life: Life, witness: Witness) -> OrderAbsent:
+    signed, first, last = life.signed, witness.absent_first_ms, witness.absent_last_ms
+    assert signed is not None, f"{life.intent}: nothing is signed"
+    assert first is not None, f"{life.intent}: absence without a look-up"
+    assert last is not None, f"{life.intent}: absence without a look-up"
+    posted = life.last_sent_ms if witness.last_post_ms is None else witness.last_post_ms
+    return OrderAbsent(
+        account=signed.account,
+        intent=signed.intent,
+        order=signed.order,
+        lookups=witness.absent_lookups,
+        last_post_ms=posted,
+        first_lookup_ms=first,
+        last_lookup_ms=last,
+    )
