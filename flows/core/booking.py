@@ -245,6 +245,7 @@ def evolve_requested(
         side=event.side,
         planned_micro=event.shares_micro,
         budget_micro=event.budget_micro,
+        limit_micro=event.limit_micro,
         fee_rate_micro=market.meta.fee_rate_micro if market is not None else 0,
         valid_until_ms=event.valid_until_ms,
     )

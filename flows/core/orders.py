@@ -22,6 +22,7 @@ class Order:
     side: Side
     planned_micro: int
     budget_micro: int
+    limit_micro: int
     fee_rate_micro: int
     valid_until_ms: int
     state: State = "requested"

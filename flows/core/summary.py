@@ -8,7 +8,7 @@ from flows.core.market import Markets
 from schemas.codec import decode_levels
 from schemas.policy import PolicyDocument
 from schemas.records import journal
-from schemas.records.base import Account, Condition, Token, Wallet
+from schemas.records.base import Account, Condition, Intent, Token, Wallet
 
 
 def summarise(
@@ -26,6 +26,11 @@ def summarise(
             _position_line(name, account, markets, leaders, token)
             for name, account in accounts.items()
             for token in _tokens(account, leaders, markets)
+        ),
+        working=tuple(
+            _working_line(name, account, intent)
+            for name, account in accounts.items()
+            for intent in account.working.values()
         ),
         leaders=tuple(
             journal.LeaderLine(
@@ -60,6 +65,19 @@ def _tokens(
         or (account.positions.get(token) is not None and account.positions[token].settled_micro)
         or (not markets.resolved(token) and shares_of(account, leaders, markets, token))
     ]
+
+
+def _working_line(name: Account, account: AccountState, intent: Intent) -> journal.WorkingLine:
+    order = account.orders[intent]
+    return journal.WorkingLine(
+        intent=intent,
+        account=name,
+        token=order.token,
+        side=order.side,
+        shares_micro=order.planned_micro,
+        limit_micro=order.limit_micro,
+        state=order.state,
+    )
 
 
 def _account_line(name: Account, account: AccountState) -> journal.AccountLine:

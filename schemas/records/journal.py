@@ -294,6 +294,18 @@ class LeaderLine(Part, frozen=True):
     baseline_micro: int
 
 
+class WorkingLine(Part, frozen=True):
+    """One order without an end in a Summary."""
+
+    intent: Intent
+    account: Account
+    token: Token
+    side: Side
+    shares_micro: int
+    limit_micro: int
+    state: str
+
+
 class FeedLine(Part, frozen=True):
     """One feed in a Summary; age_ms None if it never had data."""
 
@@ -309,6 +321,7 @@ class Summary(Record, frozen=True):
     now_ms: int
     accounts: tuple[AccountLine, ...]
     positions: tuple[PositionLine, ...]
+    working: tuple[WorkingLine, ...]
     leaders: tuple[LeaderLine, ...]
     feeds: tuple[FeedLine, ...]
     counts: dict[str, int]

@@ -1,0 +1,175 @@
+"""The dataflow: tape -> window -> join and size -> seal -> journal, execution_sink, watch.
+
+Reads one shard's tape partition, and nothing else: no clock, no network of the venue, no keys.
+Each stateful step is a thin shell around a pure function of flows/core, and checks that the tape
+offsets it sees are contiguous with its own state. The whole equals flows.core.fold, byte for byte.
+
+`truecopy flow` runs it with everything the engine needs around it (purged recovery, float epochs,
+a clean end on SIGTERM); `python -m bytewax.run flows.copytrade:flow` runs the same graph from the
+settings that TRUECOPY_CONFIG and the environment name.
+"""
+
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from flows.core import RULES, fold
+from flows.core.fold import Entry
+from flows.core.leaders import LeadersState
+from flows.core.planning import PlanState
+from flows.core.sealing import Sealed, SealState
+from flows.engine.errors import StartRefused
+from flows.engine.fence import Fence
+from flows.engine.hub import Hub
+from flows.engine.rows import OutRow, TapeRow
+from flows.engine.sink import NumberedSink
+from flows.engine.source import TapeSource
+from flows.engine.stateful import fold_step
+from schemas import codec
+from schemas.records.system import FlowStarted, Genesis
+from schemas.settings import Settings, load
+from schemas.wiring import Wiring
+
+S = TypeVar("S")
+W = TypeVar("W")
+
+
+class Step(Generic[S, W]):
+    """A pure step with its state, as the engine's shell wants it. Snapshots are pickled here, so
+    that what Bytewax keeps is as of the epoch's end while the state goes on."""
+
+    def __init__(
+        self, make: Callable[[], S], apply: Callable[[S, Entry], list[W]], snapshot: bytes | None
+    ) -> None:
+        # Our own recovery directory, private to the user: flows.engine.recovery checks that.
+        self._state: S = make() if snapshot is None else pickle.loads(snapshot)  # noqa: S301
+        self._apply = apply
+
+    def on_batch(self, values: list[Entry], /) -> list[W]:
+        """Fold the entries in order."""
+        apply, state = self._apply, self._state
+        return [out for entry in values for out in apply(state, entry)]
+
+    def snapshot(self) -> bytes:
+        """The state as bytes."""
+        return pickle.dumps(self._state, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def build(
+    wiring: Wiring,
+    *,
+    hub: Hub,
+    fence: Fence,
+    stop: threading.Event,
+    until: int | None = None,
+    output_prefix: str | None = None,
+) -> Dataflow:
+    """The graph for one shard.
+
+    For replays: until is the last tape offset to read, output_prefix names other output topics.
+    """
+    kafka = wiring.kafka
+    shard = str(kafka.shard)
+    prefix = kafka.prefix if output_prefix is None else output_prefix
+    source = TapeSource(
+        bootstrap=kafka.bootstrap,
+        topic=f"{kafka.prefix}tape",
+        partition=kafka.shard,
+        fence=fence,
+        poll_sink=hub.poll,
+        stop=stop,
+        group=wiring.flow.group,
+        until=until,
+        fetch_wait_ms=kafka.fetch_wait_ms,
+    )
+    flow = Dataflow("copytrade")
+    rows = op.input("tape", flow, source)
+    entries = op.flat_map_batch("decode", rows, partial(_decode, fence, shard))
+    windowed = _step("window", entries, LeadersState, lambda s, e: [fold.window(s, e)])
+    planned = _step("join_and_size", windowed, PlanState, lambda s, e: [fold.join_and_size(s, e)])
+    sealed = _step("seal", planned, SealState, fold.seal)
+    for topic, step_id in (
+        ("journal", "journal"),
+        ("orders", "execution_sink"),
+        ("watch", "watch"),
+    ):
+        out = op.filter_map_value(f"to_{topic}", sealed, partial(_only, topic))
+        sink = NumberedSink(hub, f"{prefix}{topic}", [kafka.shard], compacted=topic == "watch")
+        op.output(step_id, out, sink)
+    return flow
+
+
+def _step(
+    step_id: str, up: Any, make: Callable[[], S], apply: Callable[[S, Entry], list[W]]
+) -> Any:
+    return fold_step(
+        step_id, up, lambda snapshot: Step(make, apply, snapshot), offset_of=lambda e: e.offset
+    )
+
+
+def _decode(fence: Fence, shard: str, rows: list[TapeRow]) -> list[tuple[str, Entry]]:
+    """Records, keyed by shard. An unknown kind or version stops the flow, for it would diverge."""
+    entries = []
+    for row in rows:
+        record = codec.decode(row.value)
+        if isinstance(record, FlowStarted):
+            fence.check(row.offset, record.rules)
+        elif row.offset == 0 and not isinstance(record, Genesis):
+            raise StartRefused(
+                f"offset 0 of the tape holds {type(record).__name__}, not Genesis: "
+                "`truecopy policy apply` begins a tape"
+            )
+        entries.append((shard, Entry(row.offset, record)))
+    return entries
+
+
+def _only(topic: str, sealed: Sealed) -> OutRow | None:
+    if sealed.topic != topic:
+        return None
+    return OutRow(sealed.number, sealed.key, sealed.value, sealed.headers)
+
+
+def writing_fence(wiring: Wiring, hub: Hub) -> Fence:
+    """The fence of a flow that decides: its FlowStarted goes to the tape before the first read."""
+    record = FlowStarted(shard=wiring.kafka.shard, rules=RULES)
+
+    def append() -> int:
+        return hub.producer.append_and_wait(
+            f"{wiring.kafka.prefix}tape",
+            codec.encode(record),
+            key=b"flow",
+            partition=wiring.kafka.shard,
+            headers=codec.headers(record),
+        )
+
+    return Fence.writing(append, rules=RULES)
+
+
+def hub_of(wiring: Wiring) -> Hub:
+    """Producer and addresses for a flow of these settings."""
+    kafka = wiring.kafka
+    return Hub(
+        bootstrap=kafka.bootstrap, linger_ms=kafka.linger_ms, fetch_wait_ms=kafka.fetch_wait_ms
+    )
+
+
+def from_environment() -> Settings:
+    """Settings as the process's environment names them."""
+    name = os.environ.get("TRUECOPY_CONFIG")
+    return load(Path(name) if name else None, os.environ)
+
+
+def __getattr__(name: str) -> Dataflow:
+    """`flow`, made when it is asked for, so that importing this module opens and reads nothing."""
+    if name != "flow":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    wiring = from_environment().wiring
+    hub = hub_of(wiring)
+    return build(wiring, hub=hub, fence=writing_fence(wiring, hub), stop=threading.Event())
