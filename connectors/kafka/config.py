@@ -19,6 +19,10 @@ MESSAGE_MAX_BYTES = 8 * 1024 * 1024
 """The largest record any topic takes (the raw topics' limit in the declaration)."""
 
 
+READER = "truecopy-reader"
+"""The group of readers that commit nothing."""
+
+
 class Health:
     """What a client says about its connections: counted, and logged once per change of state.
 
@@ -48,11 +52,12 @@ class Health:
             self.down = False
             LOG.info("client=%s state=up errors=%s", self.name, dict(self.errors))
 
-    def logger(self) -> logging.Logger:
-        """A logger for librdkafka's own lines; not in the tree, so that nothing repeats them."""
+    def callbacks(self) -> dict[str, Any]:
+        """The client settings that bring errors and log lines here."""
+        # Not in the tree of loggers, so that nobody's handlers repeat librdkafka's lines.
         logger = logging.Logger(f"{__name__}.{self.name}", level=logging.DEBUG)
         logger.addHandler(_Counting(self))
-        return logger
+        return {"error_cb": self.on_error, "logger": logger, "client.id": self.name}
 
 
 class _Counting(logging.Handler):
@@ -65,21 +70,19 @@ class _Counting(logging.Handler):
         LOG.debug("client=%s librdkafka: %s", self._health.name, record.getMessage())
 
 
-def _common(bootstrap: str, health: Health) -> dict[str, Any]:
+def _common(bootstrap: str, name: str) -> dict[str, Any]:
     return {
         "bootstrap.servers": bootstrap,
-        "client.id": health.name,
         # 10 s by default: the first record after an outage would wait that long.
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 500,
-        "error_cb": health.on_error,
-        "logger": health.logger(),
+        # Producer and PartitionReader put a Health of their own, which they look at, in its place.
+        **Health(name).callbacks(),
     }
 
 
 def producer_config(
     bootstrap: str,
-    health: Health,
     *,
     linger_ms: int = 1,
     compression: Compression = "zstd",
@@ -91,7 +94,7 @@ def producer_config(
     the topics, so that the broker need not compress again.
     """
     return {
-        **_common(bootstrap, health),
+        **_common(bootstrap, "producer"),
         "acks": "all",
         "enable.idempotence": True,
         # No time-out: one that fires says "unknown, not lost" (2 of 1,140 were in the log).
@@ -104,9 +107,8 @@ def producer_config(
 
 def consumer_config(
     bootstrap: str,
-    health: Health,
     *,
-    group: str,
+    group: str = READER,
     fetch_wait_ms: int = 100,
     isolation: Isolation = "read_uncommitted",
 ) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def consumer_config(
     which does not. group: only where offsets are committed by hand; librdkafka wants one always.
     """
     return {
-        **_common(bootstrap, health),
+        **_common(bootstrap, group),
         "group.id": group,
         "enable.auto.commit": False,
         # Default `largest` jumps to the end without a word when an offset is out of range.

@@ -4,19 +4,19 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from connectors.kafka.config import Health, consumer_config, producer_config
+from connectors.kafka.config import consumer_config, producer_config
 from infra.embedded import EmbeddedBroker
 
 
 def append(bootstrap: str, topic: str, values: list[bytes]) -> None:
-    producer = Producer(producer_config(bootstrap, Health("test")))
+    producer = Producer(producer_config(bootstrap))
     for value in values:
         producer.produce(topic, value, partition=0)
     assert producer.flush(20) == 0
 
 
 def read(bootstrap: str, topic: str, count: int) -> list[bytes | None]:
-    config = consumer_config(bootstrap, Health("test"), group="test", fetch_wait_ms=5)
+    config = consumer_config(bootstrap, fetch_wait_ms=5)
     consumer = Consumer(config)
     consumer.assign([TopicPartition(topic, 0, 0)])
     rows = consumer.consume(count, timeout=20)

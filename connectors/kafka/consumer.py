@@ -1,0 +1,229 @@
+"""Plain reading of named partitions from named offsets; consumer groups decide nothing here.
+
+A reader waits through broker outages (kill -9, SIGSTOP, failover) and ends with a named error where
+waiting cannot help. It never skips a record, never resets an offset, never commits one (offsets.py
+does, by hand). One reader is for one thread; from asyncio: `asyncio.to_thread(reader.read, ...)`.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from connectors.kafka.config import Health
+from connectors.kafka.errors import (
+    KafkaFailed,
+    TopicMissing,
+    Verdict,
+    classify,
+    failure,
+    stop_if_fatal,
+)
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+BEGINNING = -2
+"""Start offset: the first record that is still there."""
+
+ANSWER_TIMEOUT_S = 5.0
+PAUSE_S = 0.1
+MISSING_S = 10.0
+READ_MAX = 1_000
+
+
+class WaitEnded(KafkaFailed):
+    """The caller's stop event was set while the broker was being waited for."""
+
+
+class Row(NamedTuple):
+    """One record as it stands in the log. An empty value is a compacted topic's deletion."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    headers: dict[str, bytes]
+    value: bytes
+
+
+def wait_through(call: Callable[[], T], what: str, *, stop: threading.Event | None = None) -> T:
+    """Call until it answers, as long as its errors pass by themselves; logs one line a wait.
+
+    Raises KafkaFailed for the others, WaitEnded once `stop` is set.
+    """
+    waiting = stop or threading.Event()
+    begun = False
+    while True:
+        try:
+            answer = call()
+        except KafkaException as raised:
+            error: KafkaError = raised.args[0]
+            if found := failure(error, what):
+                raise found from raised
+            if not begun:
+                LOG.warning("waiting=%r error=%s", what, error.name())
+            begun = True
+        else:
+            if begun:
+                LOG.info("waited=%r", what)
+            return answer
+        if waiting.wait(PAUSE_S):
+            raise WaitEnded(f"stopped while waiting for Kafka: {what}")
+
+
+class PartitionReader:
+    """Reads partitions in parallel, each in order. `start` gives each one's first offset.
+
+    config comes from `consumer_config`. Raises TopicMissing if the broker answers for ten seconds
+    and has no such partition. Close it, or use it in a `with`.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        start: Mapping[Place, int],
+        *,
+        name: str = "reader",
+        stop: threading.Event | None = None,
+        missing_s: float = MISSING_S,
+    ) -> None:
+        self.health = Health(name)
+        self._stop = stop
+        self._next = dict(start)
+        self._consumer = Consumer({**config, **self.health.callbacks()})
+        try:
+            self._require(missing_s)
+        except BaseException:
+            self._consumer.close()
+            raise
+        self._consumer.assign([TopicPartition(*place, at) for place, at in start.items()])
+
+    def _require(self, missing_s: float) -> None:
+        deadline = time.monotonic() + missing_s
+        while absent := sorted(set(self._next) - self._known()):
+            if time.monotonic() > deadline:
+                topic, partition = absent[0]
+                raise TopicMissing(
+                    f"the broker has no partition {partition} of topic {topic}; "
+                    "check the prefix, or run `truecopy topics apply`"
+                )
+            time.sleep(PAUSE_S)
+
+    def _known(self) -> set[Place]:
+        # All topics: asked for one by name, a broker might create it.
+        found = wait_through(
+            lambda: self._consumer.list_topics(timeout=ANSWER_TIMEOUT_S), "topics", stop=self._stop
+        )
+        return {(name, part) for name, topic in found.topics.items() for part in topic.partitions}
+
+    @property
+    def position(self) -> dict[Place, int]:
+        """The offset due next in each partition."""
+        return dict(self._next)
+
+    def read(self, max_records: int, timeout_s: float) -> list[Row]:
+        """What is there now, at most so many; waits at most so long for a first record.
+
+        An empty list means that nothing came, or that the broker is away. Raises NeedsOperator if
+        an offset is out of range or the reader lacks a permission, ClientFatal for what is in no
+        list.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = deadline - time.monotonic()
+            first = self._consumer.poll(max(0.0, left_s))
+            if first is not None:
+                more = self._consumer.consume(max_records - 1, 0) if max_records > 1 else []
+                rows = [row for message in (first, *more) if (row := self._taken(message))]
+                if rows:
+                    self.health.on_traffic()
+                    return rows
+            if self.health.fatal is not None:
+                stop_if_fatal(self.health.fatal, "reader")
+            if left_s <= 0:
+                return []
+
+    def _taken(self, message: Message) -> Row | None:
+        place = (str(message.topic()), int(message.partition() or 0))
+        offset = message.offset()
+        error = message.error()
+        if error is None:
+            assert offset is not None
+            self._next[place] = offset + 1
+            return _row(place, offset, message)
+        if classify(error.code()) is Verdict.END_OF_PARTITION and offset is not None:
+            # The only sign of life from a log whose last records are compacted away.
+            self._next[place] = max(self._next[place], offset)
+            return None
+        stop_if_fatal(error, f"reading {place[0]}/{place[1]} at {self._next.get(place)}")
+        return None
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset still there and the one after the last; waits through outages.
+
+        Asked of the partition's leader: a reader's own end-of-partition may come early after a
+        failover.
+        """
+        place = TopicPartition(topic, partition)
+        return wait_through(
+            lambda: self._watermarks(place), f"ends of {topic}/{partition}", stop=self._stop
+        )
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
+        found = self._consumer.get_watermark_offsets(place, timeout=ANSWER_TIMEOUT_S)
+        if found is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return found
+
+    def end_offsets(self) -> dict[Place, int]:
+        """The offset after the last record of each partition, as of now."""
+        return {place: self.watermarks(*place)[1] for place in self._next}
+
+    def read_to(self, end: Mapping[Place, int]) -> Iterator[list[Row]]:
+        """Batches until every partition has been read up to its end; the last may go beyond.
+
+        Waits through outages; raises WaitEnded once `stop` is set.
+        """
+        while any(self._next[place] < upto for place, upto in end.items()):
+            if rows := self.read(READ_MAX, PAUSE_S):
+                yield rows
+            if self._stop is not None and self._stop.is_set():
+                raise WaitEnded(f"stopped while reading to {dict(end)}")
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _row(place: Place, offset: int, message: Message) -> Row:
+    # Typed wider than it is: librdkafka hands out a list of pairs with bytes or nothing in them.
+    headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    return Row(
+        topic=place[0],
+        partition=place[1],
+        offset=offset,
+        timestamp_ms=message.timestamp()[1],
+        key=message.key(),
+        headers={name: value or b"" for name, value in headers},
+        value=message.value() or b"",
+    )

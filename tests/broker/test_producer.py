@@ -1,0 +1,145 @@
+"""The producer: exact over a killed broker, loud about the first record that is not delivered."""
+
+import time
+from typing import Any
+
+import pytest
+
+from connectors.kafka.config import MESSAGE_MAX_BYTES, consumer_config, producer_config
+from connectors.kafka.consumer import PartitionReader
+from connectors.kafka.errors import UndeliveredRecord
+from connectors.kafka.producer import Producer
+from infra.embedded import EmbeddedBroker
+
+
+def values(bootstrap: str, topic: str) -> list[bytes]:
+    """All that stands in partition 0."""
+    with PartitionReader(consumer_config(bootstrap, fetch_wait_ms=5), {(topic, 0): 0}) as reader:
+        return [row.value for rows in reader.read_to(reader.end_offsets()) for row in rows]
+
+
+def flush(producer: Producer) -> None:
+    deadline = time.monotonic() + 60
+    while producer.flush(0.5):
+        assert time.monotonic() < deadline, "not delivered in 60 s"
+
+
+def test_each_offset_is_reported_and_key_headers_and_value_arrive(
+    any_broker: Any, topics: Any
+) -> None:
+    topic = topics.make("log", partitions=2)
+    producer = Producer(producer_config(any_broker.bootstrap))
+    offsets: list[int] = []
+    for n in range(3):
+        producer.append(
+            topic,
+            b"%d" % n,
+            key=b"k",
+            partition=1,
+            headers=[("kind", b"Tick"), ("v", b"1")],
+            on_appended=offsets.append,
+        )
+    flush(producer)
+    assert offsets == [0, 1, 2]
+    assert producer.append_and_wait(topic, b"3", key=None, partition=1, timeout_s=20) == 3
+    config = consumer_config(any_broker.bootstrap, fetch_wait_ms=5)
+    with PartitionReader(config, {(topic, 1): 2}) as reader:
+        rows = [row for batch in reader.read_to(reader.end_offsets()) for row in batch]
+    assert [(r.offset, r.value, r.key) for r in rows] == [(2, b"2", b"k"), (3, b"3", None)]
+    assert rows[0].headers == {"kind": b"Tick", "v": b"1"}
+    assert rows[0].timestamp_ms == pytest.approx(time.time() * 1_000, abs=60_000)
+
+
+async def test_an_asyncio_caller_gets_its_offset_without_any_other_task(
+    any_broker: Any, topics: Any
+) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(any_broker.bootstrap))
+    found = [
+        await producer.append_acknowledged(topic, b"%d" % n, key=None, partition=0)
+        for n in range(5)
+    ]
+    assert found == [0, 1, 2, 3, 4]
+
+
+def test_every_record_stands_once_and_in_order_after_the_broker_was_killed_twice(
+    real_kafka_cluster: Any,
+) -> None:
+    kafka = real_kafka_cluster()
+    kafka.create_topic("log")
+    producer = Producer(producer_config(kafka.bootstrap))
+    sent = [b"%06d" % n for n in range(4_000)]
+    offsets: list[int] = []
+    for n, value in enumerate(sent):
+        producer.append("log", value, key=None, partition=0, on_appended=offsets.append)
+        if n in (1_000, 2_500):
+            kafka.nodes[0].kill()
+            kafka.nodes[0].start()
+        elif n % 10 == 0:
+            producer.poll(0.001)
+    flush(producer)
+    assert offsets == list(range(4_000))
+    assert values(kafka.bootstrap, "log") == sent
+    assert producer.health.errors["_TRANSPORT"] > 0
+
+
+def test_the_first_undelivered_record_makes_every_later_call_raise(kafka: str, topics: Any) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(kafka))
+    producer.append_and_wait(topic, b"0", key=None, partition=0, timeout_s=20)
+    late: list[int] = []
+    with pytest.raises(UndeliveredRecord, match=rf"{topic}/7 .*_UNKNOWN_PARTITION"):
+        producer.append_and_wait(topic, b"1", key=None, partition=7, timeout_s=20)
+    with pytest.raises(UndeliveredRecord, match=f"{topic}/7"):
+        producer.append(topic, b"2", key=None, partition=0, on_appended=late.append)
+    for call in (producer.check, producer.poll, lambda: producer.flush(1)):
+        with pytest.raises(UndeliveredRecord, match=f"{topic}/7"):
+            call()
+    assert values(kafka, topic) == [b"0"]
+    assert late == []
+
+
+def test_no_callback_runs_for_records_behind_an_undelivered_one(kafka: str, topics: Any) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(kafka, linger_ms=50))
+    done: list[int] = []
+    producer.append(topic, b"refused", key=None, partition=7)
+    producer.append(topic, b"behind", key=None, partition=0, on_appended=done.append)
+    with pytest.raises(UndeliveredRecord):
+        flush(producer)
+    assert done == []
+
+
+def test_a_record_above_the_largest_size_is_refused_by_name(kafka: str, topics: Any) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(kafka))
+    with pytest.raises(UndeliveredRecord, match="MSG_SIZE_TOO_LARGE"):
+        producer.append(topic, bytes(MESSAGE_MAX_BYTES + 1), key=None, partition=0)
+    with pytest.raises(UndeliveredRecord, match="MSG_SIZE_TOO_LARGE"):
+        producer.check()
+
+
+def test_in_an_outage_records_wait_and_none_is_given_up(embedded: EmbeddedBroker) -> None:
+    embedded.create_topic("log", 1)
+    producer = Producer(producer_config(embedded.bootstrap))
+    producer.append_and_wait("log", b"0", key=None, partition=0, timeout_s=20)
+    embedded.down()
+    producer.append("log", b"1", key=None, partition=0)
+    assert producer.flush(1.0) == 1
+    with pytest.raises(TimeoutError, match="log/0: no acknowledgement in"):
+        producer.append_and_wait("log", b"2", key=None, partition=0, timeout_s=0.2)
+    down = [producer.health.down]
+    embedded.up()
+    flush(producer)
+    assert [*down, producer.health.down] == [True, False]
+    assert values(embedded.bootstrap, "log") == [b"0", b"1", b"2"]
+
+
+def test_a_full_queue_blocks_instead_of_losing_or_raising(embedded: EmbeddedBroker) -> None:
+    embedded.create_topic("log", 1)
+    config = producer_config(embedded.bootstrap) | {"queue.buffering.max.messages": 10}
+    producer = Producer(config)
+    for n in range(100):
+        producer.append("log", b"%d" % n, key=None, partition=0)
+    flush(producer)
+    assert values(embedded.bootstrap, "log") == [b"%d" % n for n in range(100)]
