@@ -7,13 +7,14 @@ nothing either (the next start re-emits a tail and skips it).
 
 | code | reason | start again? |
 |-----:|---|---|
-| 0 | clean end: a signal, or `until` was reached | as wanted |
+| 0 | clean end: a signal (also while Kafka was waited for), or `until` was reached | as wanted |
 | 1 | anything unnamed, with its traceback | it is a bug: report it |
-| 75 | Kafka failed in a way that a new process cures (an undelivered record, a fatal error) | yes |
-| 86 | Superseded: a later generation or newer rules are on the tape | no |
+| 75 | UndeliveredRecord, ClientFatal: a new process cures it, by reading back what stands | yes |
+| 86 | Superseded, Fenced: a later generation or newer rules are on the tape | no |
 | 87 | Diverged: what is written again differs from what stands | no, an operator must look |
 | 88 | TapeGap, TapeRepeat: state and tape do not fit | no, `truecopy rebuild` |
 | 89 | StartRefused: a wrong, foreign, missing or held snapshot | no, the message says what to do |
+| 90 | NeedsOperator: Kafka refuses: offset gone, topic missing, no permission | no, the same |
 """
 
 import contextlib
@@ -30,6 +31,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.run import cli_main
 
+from connectors.kafka.consumer import WaitEnded
+from connectors.kafka.errors import ClientFatal, Fenced, NeedsOperator, UndeliveredRecord
 from flows.engine.errors import Diverged, StartRefused, Superseded, TapeGap, TapeRepeat
 from flows.engine.recovery import Identity, prepare
 
@@ -43,6 +46,7 @@ class Exit(IntEnum):
     DIVERGED = 87
     TAPE_BROKEN = 88
     START_REFUSED = 89
+    KAFKA_REFUSED = 90
 
 
 EXITS: dict[type[BaseException], Exit] = {
@@ -51,6 +55,11 @@ EXITS: dict[type[BaseException], Exit] = {
     TapeGap: Exit.TAPE_BROKEN,
     TapeRepeat: Exit.TAPE_BROKEN,
     StartRefused: Exit.START_REFUSED,
+    WaitEnded: Exit.CLEAN,
+    UndeliveredRecord: Exit.KAFKA_FAILED,
+    ClientFatal: Exit.KAFKA_FAILED,
+    Fenced: Exit.SUPERSEDED,
+    NeedsOperator: Exit.KAFKA_REFUSED,
 }
 NAMED: tuple[type[BaseException], ...] = (BytewaxRuntimeError, *EXITS)
 
@@ -81,7 +90,7 @@ def run(
             )
     except NAMED as error:
         reason = root_cause(error)
-        code = EXITS.get(type(reason))
+        code = exit_code(reason)
         if code is None:
             raise
         sys.stderr.write(f"flow {flow.flow_id} stopped: {type(reason).__name__}: {reason}\n")
@@ -90,6 +99,11 @@ def run(
         if recovery is not None:
             recovery.close()
     return Exit.CLEAN
+
+
+def exit_code(reason: BaseException) -> Exit | None:
+    """The code of a named reason; None for an error that nobody has named."""
+    return next((code for kind, code in EXITS.items() if isinstance(reason, kind)), None)
 
 
 def root_cause(error: BaseException) -> BaseException:

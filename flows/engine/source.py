@@ -1,0 +1,119 @@
+"""The tape as Bytewax input: one consumer, one partition, contiguous offsets.
+
+`poll` returns at the first record and `consume` drains what else is there, so a record is passed on
+at once and a backlog in large batches (the stock source waits 1 ms for each of its partitions).
+The offset is Bytewax's to keep; it is committed to a consumer group as well, but only so that
+Kafka's tools show the lag. It waits through broker outages and ends on `stop` or after `until`.
+
+It never skips: no automatic reset (librdkafka's default jumps to the end without a word when an
+offset is out of range), no start from nothing on a tape whose beginning is gone, no start past the
+tape's end.
+"""
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import Consumer, TopicPartition
+
+from connectors.kafka.config import Health, consumer_config
+from connectors.kafka.errors import stop_if_fatal
+from flows.engine.contiguous import Contiguity
+from flows.engine.fence import Fence
+from flows.engine.hub import Hub
+from flows.engine.rows import TapeRow
+from flows.engine.watermarks import first_offset
+
+INPUT_PART = "tape"
+POLL_S = 0.001
+BATCH_MAX = 1_000
+
+
+class TapeSource(FixedPartitionedSource[TapeRow, int]):
+    """One partition of the tape as rows (offset, value); the snapshot is the next offset.
+
+    hub: polled at each batch, and its `stop` ends the input. fence: begun here, after the refusals
+    and before the first read. group: where the lag is shown. until: the last offset to read, for
+    tests and replays.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        topic: str,
+        partition: int,
+        *,
+        fence: Fence,
+        group: str,
+        until: int | None = None,
+    ) -> None:
+        self._hub = hub
+        self._topic = topic
+        self._partition = partition
+        self._fence = fence
+        self._group = group
+        self._until = until
+
+    def list_parts(self) -> list[str]:
+        """The one input part, whatever the partition: a process serves one shard."""
+        return [INPUT_PART]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "TapePart":
+        """Refuse what cannot be read whole, become the newest generation, then read."""
+        low, end = self._hub.watermarks(self._topic, self._partition)
+        where = f"{self._topic}/{self._partition}"
+        start = first_offset(resume_state, low=low, end=end, where=where)
+        self._fence.begin()
+        place = TopicPartition(self._topic, self._partition, start)
+        return TapePart(self._hub, place, group=self._group, until=self._until)
+
+
+class TapePart(StatefulSourcePartition[TapeRow, int]):
+    """The running source; made by TapeSource. place: topic, partition and first offset."""
+
+    def __init__(self, hub: Hub, place: TopicPartition, *, group: str, until: int | None) -> None:
+        self._hub = hub
+        self._until = until
+        self._health = Health("tape")
+        self._where = f"reading {place.topic}/{place.partition}"
+        config = consumer_config(hub.bootstrap, group=group, fetch_wait_ms=hub.fetch_wait_ms)
+        self._consumer = Consumer({**config, **self._health.callbacks()})
+        self._consumer.assign([place])
+        self._due = Contiguity(place.offset)
+        self._committed = place
+
+    def next_batch(self) -> list[TapeRow]:
+        """What is there now, after at most a millisecond of waiting; StopIteration at the end."""
+        self._hub.poll()
+        if self._hub.stop.is_set() or self._past(self._due.next_offset):
+            raise StopIteration
+        first = self._consumer.poll(POLL_S)
+        if self._health.fatal is not None:
+            stop_if_fatal(self._health.fatal, self._where)
+        if first is None:
+            return []
+        rows = []
+        for message in (first, *self._consumer.consume(BATCH_MAX - 1, 0)):
+            error, offset = message.error(), message.offset()
+            if error is not None:
+                stop_if_fatal(error, self._where)
+                continue
+            assert offset is not None, "a record without an error has an offset"
+            if not self._past(offset):
+                self._due.admit(offset)
+                # A record without a value is no record of ours: the decoder stops at it.
+                rows.append(TapeRow(offset, message.value() or b""))
+        return rows
+
+    def _past(self, offset: int) -> bool:
+        return self._until is not None and offset > self._until
+
+    def snapshot(self) -> int:
+        """The next offset; committed as well, for those who watch the lag."""
+        due = self._due.next_offset
+        if due != self._committed.offset:
+            self._committed = TopicPartition(self._committed.topic, self._committed.partition, due)
+            # Nobody reads it to go on from, so nothing waits for it, nor for its failure.
+            self._consumer.commit(offsets=[self._committed], asynchronous=True)
+        return due
+
+    def close(self) -> None:
+        """Leave the broker; Bytewax calls this after an error as well."""
+        self._consumer.close()
