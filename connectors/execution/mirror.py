@@ -5,7 +5,8 @@ appends waits until the mirror has reached the record. Belongs to one event loop
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from connectors.execution.ledger import Ledger
 from schemas.records.base import Intent, Record
@@ -52,14 +53,12 @@ class Mirror:
         self._reach.append((offset, reached))
         await reached
 
-    async def moved(self, intent: Intent, timeout_s: float) -> None:
-        """Return as soon as the tape says something about an intent, or after the time-out."""
-        event = self._moved.setdefault(intent, asyncio.Event())
+    @contextmanager
+    def news_of(self, intent: Intent) -> Iterator[asyncio.Event]:
+        """An event that is set as soon as the tape says something about an intent."""
+        self._moved[intent] = asyncio.Event()
         try:
-            async with asyncio.timeout(timeout_s):
-                await event.wait()
-        except TimeoutError:
-            return
+            yield self._moved[intent]
         finally:
             del self._moved[intent]
 

@@ -37,6 +37,7 @@ log = logging.getLogger("truecopy.execution")
 
 Append = Callable[[Record], Awaitable[int]]
 Checkpoint = Callable[[str], Awaitable[None]]
+Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 
 
 class VenueForbids(RuntimeError):
@@ -51,18 +52,29 @@ async def no_checkpoint(point: str) -> None:
     """Where tests stop or kill the process; in production nothing happens there."""
 
 
+async def wait_at_most(news: asyncio.Event, timeout_s: float) -> None:
+    """Return when the event is set, or after the time-out."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await news.wait()
+    except TimeoutError:
+        return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """Everything the sink cannot know by itself.
 
     append: writes a record to the tape and returns its acknowledged offset. stopped: whether the
-    stop file is there. executor names this process in OrderSigned. checkpoint: see no_checkpoint.
+    stop file is there. executor names this process in OrderSigned. pause: how it waits for news.
+    checkpoint: see no_checkpoint.
     """
 
     append: Append
     clock_ns: Callable[[], int]
     stopped: Callable[[], bool]
     executor: str
+    pause: Pause = wait_at_most
     checkpoint: Checkpoint = no_checkpoint
 
 
@@ -108,8 +120,11 @@ class Sink:
 
     async def _wait(self, action: Wait, life: Life) -> None:
         self._note(action.reason)
-        left_ms = max(action.until_ms - self.now_ms(), 1)
-        await self._mirror.moved(life.intent, left_ms / 1000)
+        await self._pause(life, max(action.until_ms - self.now_ms(), 1))
+
+    async def _pause(self, life: Life, at_most_ms: int) -> None:
+        with self._mirror.news_of(life.intent) as news:
+            await self._outside.pause(news, at_most_ms / 1000)
 
     async def _perform(
         self, action: Action, life: Life, request: OrderRequested, witness: Witness
@@ -138,7 +153,7 @@ class Sink:
         result = await self._backend.sign(request)
         if isinstance(result, Unready):
             self._note(f"unready: {result.reason}")
-            await self._mirror.moved(life.intent, self._rules.lookup_every_ms / 1000)
+            await self._pause(life, self._rules.lookup_every_ms)
             return witness
         if isinstance(result, Refusal):
             await self._write(_local_refusal(request, result, self._outside.clock_ns()))

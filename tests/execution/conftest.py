@@ -11,7 +11,7 @@ from connectors.execution.answers import Verdict
 from connectors.execution.backend import NotThere, Refusal, Seen, Sighting, Signed, Unready
 from connectors.execution.mirror import Mirror
 from connectors.execution.plan import Rules
-from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
+from connectors.execution.sink import Checkpoint, Outside, Pause, Sink, no_checkpoint
 from schemas import codec
 from schemas.records.base import Account, Condition, Intent, OrderHash, Record, Token
 from schemas.records.journal import OrderRequested
@@ -125,14 +125,12 @@ class Make:
 
 
 class Clock:
-    """A clock that moves only when told, or by a little at each look."""
+    """A clock that moves only when told."""
 
-    def __init__(self, now_ms: int, step_ms: int = 0) -> None:
+    def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        self.step_ms = step_ms
 
     def ns(self) -> int:
-        self.now_ms += self.step_ms
         return self.now_ms * 1_000_000
 
 
@@ -236,7 +234,10 @@ RULES = Rules(clock_skew_max_ms=500, lookup_every_ms=1_000, absent_after_ms=10_0
 
 @dataclass
 class World:
-    """Tape, venue and clock of one test, and executors over them."""
+    """Tape, venue and clock of one test, and executors over them.
+
+    Waiting takes no time: it moves the clock on, by 50 ms and a Tick a turn, until there is news.
+    """
 
     make: Make
     tape: MemoryTape
@@ -244,8 +245,19 @@ class World:
     clock: Clock
     stopped: bool = False
 
+    async def pause(self, news: asyncio.Event, timeout_s: float) -> None:
+        """Virtual time: everybody's clock and the tape's Ticks move on together."""
+        until_ms = self.clock.now_ms + timeout_s * 1000
+        while self.clock.now_ms < until_ms and not news.is_set():
+            self.clock.now_ms += 50
+            self.tape.put(self.make.tick(self.clock.now_ms))
+            await asyncio.sleep(0)
+
     def sink(
-        self, checkpoint: Checkpoint = no_checkpoint, clock: Callable[[], int] | None = None
+        self,
+        checkpoint: Checkpoint = no_checkpoint,
+        clock: Callable[[], int] | None = None,
+        pause: Pause | None = None,
     ) -> Sink:
         """A fresh executor that has read the tape to its end."""
         outside = Outside(
@@ -253,6 +265,7 @@ class World:
             clock_ns=clock or self.clock.ns,
             stopped=lambda: self.stopped,
             executor="execution-test",
+            pause=self.pause if pause is None else pause,
             checkpoint=checkpoint,
         )
         mirror = self.tape.attach(Mirror("paper"))
