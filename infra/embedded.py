@@ -1,28 +1,40 @@
 """The embedded broker: librdkafka's mock cluster, from the client library we install anyway.
 
-For the demo and quick tests: no Java, no download, up at once. What it does not do (measured with
-librdkafka 2.16, 2026-11): it keeps at most 5 MiB or 100,000 batches a partition and then drops the
-oldest without a word (`Watch` stops the run), it never wakes a waiting fetch (`fetch_wait_ms = 5`),
-it has no controller (topics are made here, by a call), no transactions, no configuration, no disk.
+For the demo and quick tests: no Java, no download, up at once. Its limits (measured with librdkafka
+2.16, 2026-11): it keeps at most 5 MiB or 100,000 batches a partition, then drops the oldest without
+a word (a look each second stops the run); it never wakes a waiting fetch (`fetch_wait_ms = 5`); it
+has no controller (topics are made here, by a call), no transactions, no configuration, no disk.
 
-`python -m infra.embedded` is it as a process: one JSON line when ready, gone on SIGTERM.
+`python -m infra.embedded` is it as a process: one JSON line when ready, gone on SIGTERM, exit
+code 70 and a line that begins with PartitionOverflow once it has dropped a record.
 """
 
 import ctypes
 import functools
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
 import confluent_kafka
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-CLUSTER_ID_PREFIX = "mockCluster"
-"""How every mock cluster calls itself in its metadata; no other broker does."""
+from connectors.kafka.config import admin_config
+from infra.topics import declared
 
 PRODUCER = 0  # enum rd_kafka_type_t
 TOPIC_ALREADY_EXISTS = 36
 BROKER = 1
-ANSWER_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 30.0
+WATCH_EVERY_S = 1.0
+EXIT_OVERFLOW = 70
 
 
 class EmbeddedUnavailable(RuntimeError):
@@ -37,7 +49,7 @@ class PartitionOverflow(RuntimeError):
 def _library() -> ctypes.CDLL:
     """The librdkafka inside the confluent_kafka wheel, with the signatures used here.
 
-    rdkafka_mock.h calls this interface experimental; it is unchanged since 1.3 (2019).
+    rdkafka_mock.h calls this interface experimental: the tests of this module watch over it.
     """
     package = Path(confluent_kafka.__file__).parent
     places = [package.parent / "confluent_kafka.libs", package / ".dylibs"]
@@ -123,3 +135,69 @@ class EmbeddedBroker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def low_offsets(admin: AdminClient) -> dict[tuple[str, int], int]:
+    """The first offset still there in every partition of the broker; one request, 2 ms."""
+    known = admin.list_topics(timeout=ANSWER_TIMEOUT_S).topics
+    asked = {
+        TopicPartition(name, part): OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        for name, topic in known.items()
+        for part in topic.partitions
+    }
+    if not asked:
+        return {}
+    answers = admin.list_offsets(asked, request_timeout=ANSWER_TIMEOUT_S)
+    return {
+        (place.topic, place.partition): answer.result(ANSWER_TIMEOUT_S).offset
+        for place, answer in answers.items()
+    }
+
+
+def check_nothing_dropped(lows: Mapping[tuple[str, int], int]) -> None:
+    """Raise PartitionOverflow if a partition no longer begins at 0."""
+    for (topic, partition), low in sorted(lows.items()):
+        if low > 0:
+            raise PartitionOverflow(
+                f"topic {topic} partition {partition} has lost its first {low} records: the "
+                "embedded broker keeps 5 MiB or 100,000 batches a partition. Use the real broker "
+                "(`docker compose up -d` or `python -m infra.kafka up`), TRUECOPY_KAFKA=host:port"
+            )
+
+
+def serve(prefix: str, shards: int, stop: threading.Event, *, parent_pid: int | None) -> None:
+    """Run a broker with the declared topics until `stop`, or until the parent process ends.
+
+    Prints one JSON line when ready. Raises PartitionOverflow as soon as a record was dropped.
+    """
+    with EmbeddedBroker() as broker:
+        for name, topic in declared(prefix, shards=shards).items():
+            broker.create_topic(name, topic.partitions)
+        admin = AdminClient(admin_config(broker.bootstrap))
+        ready = {"event": "ready", "bootstrap": broker.bootstrap, "pid": os.getpid()}
+        click.echo(json.dumps(ready))
+        while not stop.wait(WATCH_EVERY_S):
+            check_nothing_dropped(low_offsets(admin))
+            if parent_pid is not None and os.getppid() != parent_pid:
+                return
+
+
+@click.command()
+@click.option("--prefix", default="", help="Goes before every topic name.")
+@click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--with-parent", is_flag=True, help="End when the process that started it ends.")
+def main(prefix: str, shards: int, with_parent: bool) -> None:
+    """The embedded broker as a process, until SIGTERM."""
+    parent_pid = os.getppid() if with_parent else None
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        serve(prefix, shards, stop, parent_pid=parent_pid)
+    except PartitionOverflow as overflow:
+        click.echo(f"PartitionOverflow: {overflow}", err=True)
+        sys.exit(EXIT_OVERFLOW)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,7 +40,7 @@ READ_MAX = 1_000
 
 
 class WaitEnded(KafkaFailed):
-    """The caller's stop event was set while the broker was being waited for."""
+    """The caller's stop event was set, or its time was up, while the broker was waited for."""
 
 
 class Row(NamedTuple):
@@ -55,13 +55,20 @@ class Row(NamedTuple):
     value: bytes
 
 
-def wait_through(call: Callable[[], T], what: str, *, stop: threading.Event | None = None) -> T:
+def wait_through(
+    call: Callable[[], T],
+    what: str,
+    *,
+    stop: threading.Event | None = None,
+    timeout_s: float | None = None,
+) -> T:
     """Call until it answers, as long as its errors pass by themselves; logs one line a wait.
 
-    Raises KafkaFailed for the others, WaitEnded once `stop` is set.
+    Raises KafkaFailed for the others, WaitEnded once `stop` is set or after `timeout_s`.
     """
-    waiting = stop or threading.Event()
-    begun = False
+    pause = stop or threading.Event()
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    waiting = False
     while True:
         try:
             answer = call()
@@ -69,14 +76,16 @@ def wait_through(call: Callable[[], T], what: str, *, stop: threading.Event | No
             error: KafkaError = raised.args[0]
             if found := failure(error, what):
                 raise found from raised
-            if not begun:
+            if deadline is not None and time.monotonic() > deadline:
+                raise WaitEnded(f"{what}: {error.name()} for {timeout_s} s") from raised
+            if not waiting:
                 LOG.warning("waiting=%r error=%s", what, error.name())
-            begun = True
+            waiting = True
         else:
-            if begun:
+            if waiting:
                 LOG.info("waited=%r", what)
             return answer
-        if waiting.wait(PAUSE_S):
+        if pause.wait(PAUSE_S):
             raise WaitEnded(f"stopped while waiting for Kafka: {what}")
 
 

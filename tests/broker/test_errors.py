@@ -100,6 +100,14 @@ def test_waiting_ends_when_the_process_is_to_stop() -> None:
         wait_through(call, "a test", stop=stop)
 
 
+def test_waiting_ends_when_its_time_is_up() -> None:
+    def call() -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    with pytest.raises(WaitEnded, match=r"a test: _TRANSPORT for 0\.2 s"):
+        wait_through(call, "a test", timeout_s=0.2)
+
+
 def test_settings_that_lose_or_skip_records_are_named_and_never_left_to_defaults() -> None:
     producer = producer_config("127.0.0.1:1")
     assert (producer["acks"], producer["enable.idempotence"]) == ("all", True)
