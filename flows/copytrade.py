@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.operators import KeyedStream
 
 from flows.core import RULES, fold
 from flows.core.fold import Entry
@@ -67,7 +68,6 @@ def build(
     *,
     hub: Hub,
     fence: Fence,
-    stop: threading.Event,
     until: int | None = None,
     output_prefix: str | None = None,
 ) -> Dataflow:
@@ -76,25 +76,17 @@ def build(
     For replays: until is the last tape offset to read, output_prefix names other output topics.
     """
     kafka = wiring.kafka
-    shard = str(kafka.shard)
     prefix = kafka.prefix if output_prefix is None else output_prefix
     source = TapeSource(
-        bootstrap=kafka.bootstrap,
-        topic=f"{kafka.prefix}tape",
-        partition=kafka.shard,
+        hub,
+        f"{kafka.prefix}tape",
+        kafka.shard,
         fence=fence,
-        poll_sink=hub.poll,
-        stop=stop,
         group=wiring.flow.group,
         until=until,
-        fetch_wait_ms=kafka.fetch_wait_ms,
     )
     flow = Dataflow("copytrade")
-    rows = op.input("tape", flow, source)
-    entries = op.flat_map_batch("decode", rows, partial(_decode, fence, shard))
-    windowed = _step("window", entries, LeadersState, lambda s, e: [fold.window(s, e)])
-    planned = _step("join_and_size", windowed, PlanState, lambda s, e: [fold.join_and_size(s, e)])
-    sealed = _step("seal", planned, SealState, fold.seal)
+    sealed = decisions(op.input("tape", flow, source), fence, str(kafka.shard))
     for topic, step_id in (
         ("journal", "journal"),
         ("orders", "execution_sink"),
@@ -106,9 +98,20 @@ def build(
     return flow
 
 
+def decisions(rows: Stream[TapeRow], fence: Fence, shard: str) -> KeyedStream[Sealed]:
+    """The three steps between the tape and its outputs, whatever feeds and drains them."""
+    entries = op.flat_map_batch("decode", rows, partial(_decode, fence, shard))
+    windowed = _step("window", entries, LeadersState, lambda s, e: [fold.window(s, e)])
+    planned = _step("join_and_size", windowed, PlanState, lambda s, e: [fold.join_and_size(s, e)])
+    return _step("seal", planned, SealState, fold.seal)
+
+
 def _step(
-    step_id: str, up: Any, make: Callable[[], S], apply: Callable[[S, Entry], list[W]]
-) -> Any:
+    step_id: str,
+    up: KeyedStream[Entry],
+    make: Callable[[], S],
+    apply: Callable[[S, Entry], list[W]],
+) -> KeyedStream[W]:
     return fold_step(
         step_id, up, lambda snapshot: Step(make, apply, snapshot), offset_of=lambda e: e.offset
     )
@@ -152,11 +155,14 @@ def writing_fence(wiring: Wiring, hub: Hub) -> Fence:
     return Fence.writing(append, rules=RULES)
 
 
-def hub_of(wiring: Wiring) -> Hub:
-    """Producer and addresses for a flow of these settings."""
+def hub_of(wiring: Wiring, stop: threading.Event) -> Hub:
+    """Producer, addresses and the wish to stop, for a flow of these settings."""
     kafka = wiring.kafka
     return Hub(
-        bootstrap=kafka.bootstrap, linger_ms=kafka.linger_ms, fetch_wait_ms=kafka.fetch_wait_ms
+        bootstrap=kafka.bootstrap,
+        stop=stop,
+        linger_ms=kafka.linger_ms,
+        fetch_wait_ms=kafka.fetch_wait_ms,
     )
 
 
@@ -171,5 +177,5 @@ def __getattr__(name: str) -> Dataflow:
     if name != "flow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     wiring = from_environment().wiring
-    hub = hub_of(wiring)
-    return build(wiring, hub=hub, fence=writing_fence(wiring, hub), stop=threading.Event())
+    hub = hub_of(wiring, threading.Event())
+    return build(wiring, hub=hub, fence=writing_fence(wiring, hub))

@@ -7,10 +7,9 @@ Both are idempotent: nothing is appended that already stands.
 import secrets
 from collections.abc import Iterator
 
+from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Row
 from connectors.kafka.producer import Producer
-
-from connectors.kafka.config import Health, consumer_config, producer_config
 from schemas import codec
 from schemas.policy import PolicyDocument
 from schemas.records.base import Account, Record
@@ -28,11 +27,8 @@ class NoTape(RuntimeError):
 def open_reader(kafka: KafkaWiring, topic: str, *, offset: int, partition: int) -> PartitionReader:
     """A reader of one partition of one of our topics (name without prefix) from an offset on."""
     name = f"{kafka.prefix}{topic}"
-    health = Health(f"read-{topic}")
-    config = consumer_config(
-        kafka.bootstrap, health, group="truecopy-read", fetch_wait_ms=kafka.fetch_wait_ms
-    )
-    return PartitionReader(config, {(name, partition): offset}, health=health)
+    config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
+    return PartitionReader(config, {(name, partition): offset})
 
 
 def bounds(kafka: KafkaWiring, topic: str, partition: int) -> tuple[int, int]:
@@ -84,11 +80,9 @@ class TapeWriter:
     """Appends records to the shard's tape and waits for each; for commands, not for feeds."""
 
     def __init__(self, kafka: KafkaWiring, name: str) -> None:
-        health = Health(name)
         self._kafka = kafka
-        self._producer = Producer(
-            producer_config(kafka.bootstrap, health, linger_ms=kafka.linger_ms), health
-        )
+        config = producer_config(kafka.bootstrap, linger_ms=kafka.linger_ms)
+        self._producer = Producer(config, name=name)
 
     def append(self, record: Record, key: str) -> int:
         """Put a record on the tape; its offset once every replica has it."""

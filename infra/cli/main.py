@@ -1,0 +1,89 @@
+"""The `truecopy` command: where the parts are put together. Every subcommand is a few lines."""
+
+import importlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from schemas.settings import Settings, SettingsError, load
+
+COMMANDS = {
+    "connectors": "infra.cli.process:connectors",
+    "credentials": "infra.cli.credentials:credentials",
+    "demo": "infra.demo.command:demo",
+    "execution": "infra.cli.process:execution",
+    "flow": "infra.cli.process:flow",
+    "policy": "infra.cli.process:policy",
+    "status": "infra.cli.views:status",
+    "topics": "infra.cli.topics:topics",
+}
+"""Where each subcommand lives: loaded when it is asked for, since the venue's client alone takes
+longer to import than `status` may take to answer."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in order."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+class Failure(click.ClickException):
+    """An expected refusal: one line, exit code 1."""
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="TRUECOPY_CONFIG",
+    help="Settings file; without it defaults and the environment.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Log at debug level.")
+@click.version_option(package_name="truecopy")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, verbose: bool) -> None:
+    """Copy Polymarket wallets by closing gaps of exposure, from one ordered tape."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    # httpx logs every request's URL at info level.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    context.obj = LazySettings(config)
+
+
+class LazySettings:
+    """Settings read when a command asks for them, so that `demo` and `--help` need none."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def __call__(self) -> Settings:
+        try:
+            return load(self._path, os.environ)
+        except SettingsError as error:
+            raise Failure(str(error)) from error
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

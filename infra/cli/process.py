@@ -1,0 +1,113 @@
+"""Commands that run one process of the pipeline, or put policy on the tape.
+
+Imports stand inside the commands: each process loads its own part and nothing else (only execution
+loads the client that signs).
+"""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+import uvloop
+
+from infra.tape import NoTape, apply_policy, genesis
+from schemas.settings import Settings
+
+Runner = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+@click.group()
+def policy() -> None:
+    """The policy on the tape: accounts, leaders, caps, thresholds."""
+
+
+@policy.command("apply")
+@click.pass_obj
+def policy_apply(settings: Callable[[], Settings]) -> None:
+    """Append the settings' policy if it differs from the newest on the tape."""
+    loaded = settings()
+    found, appended = apply_policy(loaded.wiring.kafka, loaded.policy)
+    click.echo(f"policy v{found.version} {'appended' if appended else 'is in force already'}")
+
+
+@click.command()
+@click.pass_obj
+def flow(settings: Callable[[], Settings]) -> None:
+    """The dataflow of one shard: tape in, journal and orders out."""
+    from flows.copytrade import build, hub_of, writing_fence
+    from flows.engine.launch import run
+    from flows.engine.recovery import Identity
+
+    wiring = settings().wiring
+    try:
+        begun = genesis(wiring.kafka)
+    except NoTape as error:
+        raise click.ClickException(str(error)) from error
+    if begun is None:
+        raise click.ClickException("the tape is empty: `truecopy policy apply` begins it")
+    stop = threading.Event()
+    hub = hub_of(wiring, stop)
+    code = run(
+        build(wiring, hub=hub, fence=writing_fence(wiring, hub)),
+        stop=stop,
+        epoch_s=wiring.flow.epoch_s,
+        recovery_dir=Path(wiring.flow.recovery_dir),
+        identity=Identity(
+            tape_id=begun.tape_id, schema_version=begun.schema, partition=wiring.kafka.shard
+        ),
+    )
+    sys.exit(code)
+
+
+@click.group()
+def connectors() -> None:
+    """The outside: sockets and REST of the venue, onto the tape."""
+
+
+@connectors.command("public")
+@click.pass_obj
+def connectors_public(settings: Callable[[], Settings]) -> None:
+    """Books, leaders' trades and reports, market metadata; no secret at all."""
+    from connectors.public.main import run_public
+
+    _run(settings(), run_public)
+
+
+@connectors.command("account")
+@click.pass_obj
+def connectors_account(settings: Callable[[], Settings]) -> None:
+    """Our own fills, orders, positions and balance; API credentials, never the key."""
+    from connectors.account.main import run_account
+
+    _run(settings(), run_account)
+
+
+@click.command()
+@click.option("--live", is_flag=True, help="One of the three yeses that real orders need.")
+@click.pass_obj
+def execution(settings: Callable[[], Settings], live: bool) -> None:
+    """The execution sink: the only process that signs."""
+
+    from connectors.execution.sink import run_execution
+
+    async def runner(loaded: Settings, stop: asyncio.Event) -> None:
+        await run_execution(loaded, live=live, stop=stop)
+
+    _run(settings(), runner)
+
+
+def _run(settings: Settings, runner: Runner) -> None:
+    """Run an asyncio process until it ends or a signal asks it to."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await runner(settings, stop)
+
+    uvloop.run(main())

@@ -1,0 +1,1 @@
+"""The demo: the whole pipeline on the sandbox venue, and a judge of what came out of it."""

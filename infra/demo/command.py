@@ -1,0 +1,111 @@
+"""`truecopy demo`: run the stage, show what happens, judge it, exit 1 if a promise was broken."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from infra.children import ChildDied
+from infra.demo.evidence import gather
+from infra.demo.judge import judge
+from infra.demo.kills import Kills
+from infra.demo.report import live_view, print_report
+from infra.demo.stage import ACCOUNT, Options, Stage, staged, wait_until
+from infra.status import read_status
+
+SETTLE_S = 20.0
+"""How long the last orders may take to settle after the planned end."""
+STILL_S = 3.0
+REFRESH_S = 1.0
+
+
+@click.command()
+@click.option("--seconds", default=60, show_default=True, help="Length of the run.")
+@click.option("--speed", default=1.0, show_default=True, help="Shortens the books' intervals.")
+@click.option("--seed", default=7, show_default=True, help="Everything the venue draws.")
+@click.option("--faults", default="none", show_default=True, help="Comma list, or all.")
+@click.option("--kills", is_flag=True, help="SIGKILL the dataflow 3 times, execution twice.")
+@click.option("--kafka", envvar="TRUECOPY_KAFKA", help="A running broker, not the embedded one.")
+@click.option("--keep", is_flag=True, help="Leave it running and say how to look at it.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where logs and settings go.")
+def demo(
+    seconds: int,
+    speed: float,
+    seed: int,
+    faults: str,
+    kills: bool,
+    kafka: str | None,
+    keep: bool,
+    folder: Path | None,
+) -> None:
+    """The whole pipeline on a loopback Polymarket: no keys, no network, about a minute."""
+    options = Options(seconds=seconds, speed=speed, seed=seed, faults=faults, kafka=kafka)
+    home = folder or Path(tempfile.mkdtemp(prefix="truecopy-demo-"))
+    home.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    try:
+        with staged(options, home) as stage:
+            held = run(stage, console, Kills(stage) if kills else None)
+            if keep:
+                wait_kept(stage, console)
+    except (ChildDied, TimeoutError) as error:
+        console.print(f"[bold red]stopped:[/] {error}", highlight=False)
+        console.print(f"logs: {home}", highlight=False)
+        sys.exit(1)
+    console.print(f"settings and logs: {home}", highlight=False)
+    sys.exit(0 if held else 1)
+
+
+def run(stage: Stage, console: Console, kills: Kills | None) -> bool:
+    """One run from first fill to judgement; whether every promise held."""
+    began = time.monotonic()
+    deadline = began + stage.options.seconds
+    with live_view(stage, console) as view:
+        shown = 0.0
+        for _left in wait_until(deadline, stage):
+            if kills is not None:
+                kills.look()
+            if time.monotonic() - shown >= REFRESH_S:
+                view()
+                shown = time.monotonic()
+        settle(stage)
+        view()
+    truth, posted = stage.ask("truth"), stage.ask("orders")["orders"]
+    stage.stop_pipeline()
+    found = gather(stage.settings.wiring.kafka, truth, posted)
+    verdicts = judge(found, ACCOUNT)
+    print_report(console, found, verdicts, ACCOUNT, time.monotonic() - began)
+    return all(verdict.held for verdict in verdicts)
+
+
+def settle(stage: Stage) -> None:
+    """Wait until no order of ours lacks an end and nothing has moved for a while."""
+    before: tuple[object, ...] = ()
+    still_since = time.monotonic()
+    for _left in wait_until(time.monotonic() + SETTLE_S, stage, step_s=0.5):
+        status = read_status(stage.settings.wiring.kafka)
+        now = tuple((key, line.position_micro) for key, line in status.lines.items())
+        if status.working or now != before:
+            before, still_since = now, time.monotonic()
+        elif time.monotonic() - still_since >= STILL_S:
+            return
+
+
+def wait_kept(stage: Stage, console: Console) -> None:
+    """Leave what is left running until the user has seen enough."""
+    console.print("\nThe broker goes on until Ctrl-C. Look at it from another terminal:")
+    console.print(f"  kcat -b {stage.bootstrap} -L", highlight=False)
+    console.print(
+        f"  kcat -b {stage.bootstrap} -C -t {stage.prefix}journal -o -5 -e -q", highlight=False
+    )
+    console.print(f"  truecopy --config {stage.config} status", highlight=False)
+    try:
+        while True:
+            time.sleep(0.5)
+            if "broker" in stage.children:
+                stage.children["broker"].check()
+    except KeyboardInterrupt:
+        console.print("stopped")

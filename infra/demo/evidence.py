@@ -1,0 +1,92 @@
+"""What a run left behind: tape, journal, orders, and the venue's own truth. Read, never guessed."""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from connectors.kafka.consumer import Row
+from flows.core.fold import FoldState, fold
+from flows.core.sealing import Sealed
+from infra.tape import rows_now
+from schemas import codec
+from schemas.records import journal, own
+from schemas.records.base import Record
+from schemas.wiring import KafkaWiring
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A decoded record with its offset and the broker's time of it."""
+
+    offset: int
+    timestamp_ms: int
+    record: Record
+
+
+@dataclass
+class Evidence:
+    """Everything the judge looks at. sealed: what a fresh fold of the tape makes."""
+
+    tape: list[Placed]
+    journal_rows: list[Row]
+    orders_rows: list[Row]
+    truth: dict[str, Any]
+    posted: list[dict[str, Any]]
+    state: FoldState = field(default_factory=FoldState)
+    sealed: list[Sealed] = field(default_factory=list)
+    events: list[Placed] = field(default_factory=list)
+
+    def on_tape(self, kind: type[R]) -> list[R]:
+        """Records of a kind on the tape, in order."""
+        return [placed.record for placed in self.tape if isinstance(placed.record, kind)]
+
+    def of(self, kind: type[R]) -> list[R]:
+        """Journal events of a kind, in order."""
+        return [placed.record for placed in self.events if isinstance(placed.record, kind)]
+
+    def first_signed(self) -> dict[str, own.OrderSigned]:
+        """The signature that counts, by intent."""
+        first: dict[str, own.OrderSigned] = {}
+        for record in self.on_tape(own.OrderSigned):
+            first.setdefault(record.intent, record)
+        return first
+
+    def requests(self) -> dict[str, journal.OrderRequested]:
+        """Every order asked for, by intent."""
+        return {event.intent: event for event in self.of(journal.OrderRequested)}
+
+
+def gather(kafka: KafkaWiring, truth: dict[str, Any], posted: list[dict[str, Any]]) -> Evidence:
+    """Read the topics to their ends and fold the tape afresh."""
+    tape = [_placed(row) for row in rows_now(kafka, "tape", kafka.shard)]
+    found = Evidence(
+        tape=tape,
+        journal_rows=list(rows_now(kafka, "journal", kafka.shard)),
+        orders_rows=list(rows_now(kafka, "orders", kafka.shard)),
+        truth=truth,
+        posted=posted,
+    )
+    for placed in tape:
+        found.sealed += fold(found.state, placed.offset, placed.record)
+    due = 0
+    for row in found.journal_rows:
+        envelope, event = codec.unseal(row.value)
+        if envelope.n == due:
+            due += 1
+            found.events.append(Placed(envelope.cause, row.timestamp_ms, event))
+    return found
+
+
+def _placed(row: Row) -> Placed:
+    return Placed(row.offset, row.timestamp_ms, codec.decode(row.value))
+
+
+def numbered_values(rows: list[Row]) -> list[bytes]:
+    """Values of a numbered topic, the next number only: what every reader of it sees."""
+    values: list[bytes] = []
+    for row in rows:
+        envelope, _ = codec.unseal(row.value)
+        if envelope.n == len(values):
+            values.append(row.value)
+    return values

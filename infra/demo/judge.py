@@ -1,0 +1,231 @@
+"""Judges a run: each promise it could have broken, and whether it was rich enough to prove any.
+
+A verdict has a name, whether it held, and the numbers. A failed one makes the demo exit 1.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from flows.core.account import shares_of
+from flows.core.sizing import band
+from infra.demo.evidence import Evidence, numbered_values
+from schemas.records import journal, own
+from schemas.records.base import Account, Token, Wallet
+from schemas.units import format_micro
+
+FLOOR = {
+    "leader fills": 100,
+    "identical rows": 2,
+    "flips": 1,
+    "splits": 1,
+    "merges": 1,
+    "own orders": 20,
+    "partial fills": 3,
+    "hold reasons": 3,
+    "tokens met": 3,
+}
+"""Least that a run must contain; less proves nothing."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One question about the run and its answer."""
+
+    name: str
+    held: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """One token at the end: the leaders' exposure there, what we should and do hold."""
+
+    token: str
+    title: str
+    outcome: str
+    leaders_micro: int
+    target_micro: int
+    position_micro: int
+    band_micro: int
+    hold: str | None
+    ended: bool
+
+    @property
+    def met(self) -> bool:
+        """Whether nothing above the band is missing."""
+        return abs(self.target_micro - self.position_micro) <= self.band_micro
+
+
+def lines(found: Evidence, account: str) -> list[TokenLine]:
+    """Every token that a leader or we touched, as the fold of the tape ends."""
+    plan = found.state.plan
+    mine = plan.accounts[Account(account)]
+    tokens: dict[Token, None] = dict.fromkeys(mine.positions)
+    for view in plan.leaders.values():
+        tokens.update(dict.fromkeys(view.exposure))
+    made = []
+    for token in tokens:
+        market = plan.markets.of(token)
+        ended = market is not None and market.payouts is not None
+        target = 0
+        if not ended:
+            target = sum(
+                share.shares_micro for share in shares_of(mine, plan.leaders, plan.markets, token)
+            )
+        hold = mine.holds.get(token)
+        minimum = market.meta.min_shares_micro if market is not None else 0
+        made.append(
+            TokenLine(
+                token=token,
+                title=market.meta.title if market is not None else "?",
+                outcome=market.outcome(token) if market is not None else "?",
+                leaders_micro=sum(v.exposure.get(token, 0) for v in plan.leaders.values()),
+                target_micro=target,
+                position_micro=mine.held_micro(token),
+                band_micro=band(target, plan.policy.band_micro, minimum),
+                hold=hold.reason if hold is not None else None,
+                ended=ended,
+            )
+        )
+    return made
+
+
+def judge(found: Evidence, account: str) -> list[Verdict]:
+    """All verdicts on a finished run: promises first, richness last."""
+    tokens = lines(found, account)
+    return [
+        _same_bytes(found),
+        _one_order_an_intent(found),
+        _own_drift(found, account),
+        _leader_drift(found),
+        _no_drift_events(found),
+        _targets_met(tokens),
+        _no_alarms(found),
+        *_rich(found, tokens),
+    ]
+
+
+def _same_bytes(found: Evidence) -> Verdict:
+    """A fresh fold of the tape makes the journal and the orders that stand, byte for byte."""
+    for topic, rows in (("journal", found.journal_rows), ("orders", found.orders_rows)):
+        ours = [sealed.value for sealed in found.sealed if sealed.topic == topic]
+        theirs = numbered_values(rows)
+        for n, (mine, other) in enumerate(zip_longest(ours, theirs)):
+            if mine != other:
+                return Verdict("replay equal", False, f"{topic} {n}: {mine!r} against {other!r}")
+    counted = len(found.sealed)
+    return Verdict("replay equal", True, f"{len(found.tape)} tape records, {counted} made again")
+
+
+def _one_order_an_intent(found: Evidence) -> Verdict:
+    """Every hash that reached the venue is the first signature of exactly one intent."""
+    intents = {str(signed.order): intent for intent, signed in found.first_signed().items()}
+    reached = Counter(str(post["hash"]) for post in found.posted)
+    strangers = [order for order in reached if order not in intents]
+    accepted = [str(p["hash"]) for p in found.posted if int(p["accepted"]) > 1]
+    doubled = [i for i, n in Counter(intents[o] for o in reached if o in intents).items() if n > 1]
+    held = not strangers and not accepted and not doubled
+    posts = sum(int(post["posts"]) for post in found.posted)
+    detail = f"{len(reached)} orders at the venue, {posts} posts"
+    if not held:
+        detail += f"; unsigned {strangers}, accepted twice {accepted}, intents doubled {doubled}"
+    return Verdict("one order an intent", held, detail)
+
+
+def _own_drift(found: Evidence, account: str) -> Verdict:
+    """Our ledger against the venue's, to the millionth of a share."""
+    mine = found.state.plan.accounts[Account(account)]
+    ours: dict[str, int] = {t: p.shares_micro + p.settled_micro for t, p in mine.positions.items()}
+    theirs: dict[str, int] = {
+        str(t): int(s) for t, s in found.truth["account"]["shares_micro"].items()
+    }
+    off = {
+        token: ours.get(token, 0) - theirs.get(token, 0)
+        for token in {**dict.fromkeys(ours), **dict.fromkeys(theirs)}
+        if ours.get(token, 0) != theirs.get(token, 0)
+    }
+    total = format_micro(sum(abs(value) for value in off.values()))
+    return Verdict("own drift 0", not off, f"{total} shares over {len(theirs)} tokens {off or ''}")
+
+
+def _leader_drift(found: Evidence) -> Verdict:
+    """What we rebuilt of the leaders against what they hold; resolved markets are settled."""
+    plan = found.state.plan
+    off: dict[str, int] = {}
+    counted = 0
+    for wallet, holdings in found.truth["leaders"].items():
+        view = plan.leaders.get(Wallet(wallet))
+        exposure = view.exposure if view is not None else {}
+        theirs = {Token(t): int(s) for t, s in holdings["shares_micro"].items()}
+        for token in {**dict.fromkeys(exposure), **dict.fromkeys(theirs)}:
+            counted += 1
+            gone = exposure.get(token, 0) - theirs.get(token, 0)
+            if gone and not plan.markets.resolved(token):
+                off[f"{wallet[:8]}:{token[:8]}"] = gone
+    total = format_micro(sum(abs(value) for value in off.values()))
+    return Verdict("leader drift 0", not off, f"{total} shares over {counted} holdings {off or ''}")
+
+
+def _no_drift_events(found: Evidence) -> Verdict:
+    drifts = found.of(journal.DriftFound)
+    return Verdict("no corrections needed", not drifts, f"{len(drifts)} DriftFound events")
+
+
+def _targets_met(tokens: list[TokenLine]) -> Verdict:
+    missed = [t for t in tokens if not t.ended and not t.met]
+    detail = "; ".join(
+        f"{t.title} {t.outcome}: target {format_micro(t.target_micro)}, "
+        f"position {format_micro(t.position_micro)}, hold {t.hold}"
+        for t in missed
+    )
+    return Verdict("targets met", not missed, detail or f"{len(tokens)} tokens within the band")
+
+
+def _no_alarms(found: Evidence) -> Verdict:
+    names = Counter(alarm.name for alarm in found.of(journal.Alarm))
+    return Verdict("no alarms", not names, str(dict(names)) if names else "none")
+
+
+def counts(found: Evidence, tokens: list[TokenLine]) -> dict[str, int]:
+    """What the run contained, by the names of FLOOR."""
+    stats = found.truth["stats"]
+    requests = found.requests()
+    partial = 0
+    for answer in _final_answers(found).values():
+        request = requests.get(answer.intent)
+        if request is None or answer.shares_micro is None or answer.usd_micro is None:
+            continue
+        if request.side == "BUY":
+            short = request.budget_micro - answer.usd_micro > 20_000
+        else:
+            short = answer.shares_micro < request.shares_micro
+        partial += bool(answer.shares_micro) and short
+    return {
+        "leader fills": int(stats["fills"]),
+        "identical rows": int(stats["identical_rows"]),
+        "flips": int(stats["flips"]),
+        "splits": int(stats["splits"]),
+        "merges": int(stats["merges"]),
+        "own orders": len(requests),
+        "partial fills": partial,
+        "hold reasons": len({held.reason for held in found.of(journal.OrderHeld)}),
+        "tokens met": sum(1 for t in tokens if t.met and t.target_micro > 0 and not t.ended),
+    }
+
+
+def _final_answers(found: Evidence) -> dict[str, own.OrderAnswered]:
+    return {
+        record.intent: record
+        for record in found.on_tape(own.OrderAnswered)
+        if record.outcome == "accepted" and record.shares_micro is not None
+    }
+
+
+def _rich(found: Evidence, tokens: list[TokenLine]) -> list[Verdict]:
+    has = counts(found, tokens)
+    thin = {name: n for name, n in has.items() if n < FLOOR[name]}
+    said = ", ".join(f"{n} {name}" for name, n in has.items())
+    if thin:
+        said += f"; too thin: {', '.join(f'{name} below {FLOOR[name]}' for name in thin)}"
+    return [Verdict("rich enough to prove it", not thin, said)]
