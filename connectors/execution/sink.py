@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from connectors.execution.answers import Verdict, believe, must_stop
+from connectors.execution.answers import believe, must_stop
 from connectors.execution.backend import Backend, Refusal, Seen, Unready
+from connectors.execution.entries import absent, answer, local_refusal, verdict_of
 from connectors.execution.ledger import Life
 from connectors.execution.mirror import Mirror
 from connectors.execution.plan import (
@@ -29,9 +30,9 @@ from connectors.execution.plan import (
     Witness,
     plan,
 )
-from schemas.records.base import OrderHash, Record
+from schemas.records.base import Record
 from schemas.records.journal import OrderRequested
-from schemas.records.own import OrderAbsent, OrderAnswered, OrderExpired, OrderSigned
+from schemas.records.own import OrderExpired, OrderSigned
 
 log = logging.getLogger("truecopy.execution")
 
@@ -146,7 +147,7 @@ class Sink:
                     )
                 )
             case DeclareAbsent():
-                await self._write(_absent(life, witness))
+                await self._write(absent(life, witness))
         return witness
 
     async def _sign(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
@@ -156,7 +157,7 @@ class Sink:
             await self._pause(life, self._rules.lookup_every_ms)
             return witness
         if isinstance(result, Refusal):
-            await self._write(_local_refusal(request, result, self._outside.clock_ns()))
+            await self._write(local_refusal(request, result, self._outside.clock_ns()))
             return witness
         signed = OrderSigned(
             account=request.account,
@@ -184,7 +185,7 @@ class Sink:
         verdict = believe(verdict, only_post=witness.mine and witness.posts == 1)
         await self._outside.checkpoint("posted")
         proof: Literal["post", "paper"] = "post" if self._backend.name == "live" else "paper"
-        await self._write(_answer(signed, verdict, proof, sent_ns, answered_ns), "answered")
+        await self._write(answer(signed, verdict, proof, sent_ns, answered_ns), "answered")
         log.info(
             "order intent=%s order=%s outcome=%s status=%s reason=%s",
             request.intent,
@@ -206,9 +207,9 @@ class Sink:
         sighting = await self._backend.look_up(signed, request)
         answered_ns = self._outside.clock_ns()
         if isinstance(sighting, Seen):
-            verdict = _verdict_of(sighting, life)
+            verdict = verdict_of(sighting, life)
             if verdict is not None:
-                await self._write(_answer(signed, verdict, "lookup", asked_ns, answered_ns))
+                await self._write(answer(signed, verdict, "lookup", asked_ns, answered_ns))
         else:
             log.info("look-up intent=%s order=%s says=%s", life.intent, signed.order, sighting)
         return witness.looked(answered_ns // 1_000_000, sighting)
@@ -239,83 +240,3 @@ class Sink:
         if now_ms - self._held.get(reason, 0) > 10_000:
             log.warning("held reason=%s tick_ms=%s now_ms=%s", reason, self._mirror.tick_ms, now_ms)
         self._held = {**self._held, reason: now_ms} if len(self._held) < 64 else {reason: now_ms}
-
-
-def _verdict_of(seen: Seen, life: Life) -> Verdict | None:
-    """What a look-up adds to the tape; None if it says nothing new.
-
-    An order that ended at the venue without any fill was killed. If the tape already calls it
-    accepted, that is final amounts of nothing; else it is a refusal with proof.
-    """
-    final = seen.shares_micro is not None
-    if not final and life.state == "accepted":
-        return None
-    if final and not seen.shares_micro and life.state != "accepted":
-        return Verdict(outcome="refused", status=seen.status, reason="killed")
-    return Verdict(
-        outcome="accepted",
-        status=seen.status,
-        reason=seen.reason,
-        shares_micro=seen.shares_micro,
-        usd_micro=seen.usd_micro,
-        trades=seen.trades,
-    )
-
-
-def _answer(
-    signed: OrderSigned,
-    verdict: Verdict,
-    proof: Literal["post", "lookup", "paper"],
-    sent_ns: int,
-    answered_ns: int,
-) -> OrderAnswered:
-    return OrderAnswered(
-        account=signed.account,
-        intent=signed.intent,
-        order=signed.order,
-        outcome=verdict.outcome,
-        status=verdict.status,
-        reason=verdict.reason,
-        http_status=verdict.http_status,
-        shares_micro=verdict.shares_micro,
-        usd_micro=verdict.usd_micro,
-        trades=verdict.trades,
-        proof=proof,
-        sent_ns=sent_ns,
-        answered_ns=answered_ns,
-    )
-
-
-def _local_refusal(request: OrderRequested, refusal: Refusal, now_ns: int) -> OrderAnswered:
-    return OrderAnswered(
-        account=request.account,
-        intent=request.intent,
-        order=OrderHash(""),
-        outcome="refused",
-        status="local",
-        reason=refusal.reason,
-        http_status=None,
-        shares_micro=None,
-        usd_micro=None,
-        trades=(),
-        proof="local",
-        sent_ns=0,
-        answered_ns=now_ns,
-    )
-
-
-def _absent(life: Life, witness: Witness) -> OrderAbsent:
-    signed, first, last = life.signed, witness.absent_first_ms, witness.absent_last_ms
-    assert signed is not None, f"{life.intent}: nothing is signed"
-    assert first is not None, f"{life.intent}: absence without a look-up"
-    assert last is not None, f"{life.intent}: absence without a look-up"
-    posted = life.last_sent_ms if witness.last_post_ms is None else witness.last_post_ms
-    return OrderAbsent(
-        account=signed.account,
-        intent=signed.intent,
-        order=signed.order,
-        lookups=witness.absent_lookups,
-        last_post_ms=posted,
-        first_lookup_ms=first,
-        last_lookup_ms=last,
-    )

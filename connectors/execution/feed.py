@@ -1,0 +1,162 @@
+"""Between Kafka and the sink: reads the tape into the mirror and orders into work, writes records.
+
+Thin drivers only. A reader blocks in a thread of its own; what it brings is folded in the event
+loop. Offsets on `orders` are committed by hand, with the tape offset to begin at in their metadata.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from connectors.execution.intake import Backlog, Intake, Position
+from connectors.execution.kafka_threads import Threaded
+from connectors.execution.mirror import Mirror
+from connectors.kafka.consumer import PartitionReader, Place, Row
+from connectors.kafka.offsets import Committed, GroupOffsets
+from connectors.kafka.producer import Producer
+from schemas.codec import UndecodableRecord, decode, encode, headers, unseal
+from schemas.records.base import Record
+from schemas.records.journal import OrderRequested
+
+READ_MAX: Final = 1_000
+READ_WAIT_S: Final = 0.05
+COMMIT_EVERY_S: Final = 0.2
+OPEN_MAX: Final = 5_000
+"""Orders taken up at a time; the flow has one working order per token, so this is never reached."""
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """Metadata of a commit on orders."""
+
+    n: int
+    tape: int
+
+
+def position_of(committed: Committed | None) -> Position:
+    """Where to begin: the committed position, or the beginning of both topics."""
+    if committed is None:
+        return Position(offset=0, n=0, tape=0)
+    note = msgspec.json.decode(committed.metadata.encode(), type=_Note)
+    return Position(offset=committed.offset, n=note.n, tape=note.tape)
+
+
+class TapeWriter:
+    """Appends records to one tape partition and returns their offsets."""
+
+    def __init__(self, producer: Producer, place: Place) -> None:
+        self._producer = producer
+        self._place = place
+
+    async def append(self, record: Record) -> int:
+        """The offset, once every replica has the record."""
+        topic, partition = self._place
+        key = str(getattr(record, "intent", "") or getattr(record, "account", "")).encode()
+        return await self._producer.append_acknowledged(
+            topic, encode(record), key=key or None, partition=partition, headers=headers(record)
+        )
+
+
+class TapeFeed:
+    """Reads one tape partition into a mirror, decoding only the kinds that matter."""
+
+    def __init__(
+        self,
+        reader: Threaded[PartitionReader],
+        place: Place,
+        mirror: Mirror,
+        kinds: frozenset[str],
+    ) -> None:
+        self._reader = reader
+        self._place = place
+        self._mirror = mirror
+        self._kinds = {kind.encode() for kind in kinds}
+
+    async def catch_up(self) -> None:
+        """Read to the end as it is now; nothing may be decided before."""
+        end = (await self._reader.call(PartitionReader.end_offsets))[self._place]
+        while self._mirror.position < end:
+            await self._turn()
+
+    async def follow(self) -> None:
+        """Read on for ever."""
+        while True:
+            await self._turn()
+
+    async def _turn(self) -> None:
+        rows, position = await self._reader.call(self._read)
+        wanted = [(row.offset, decode(row.value)) for row in rows if self._wants(row)]
+        self._mirror.take(wanted, position)
+
+    def _read(self, reader: PartitionReader) -> tuple[list[Row], int]:
+        return reader.read(READ_MAX, READ_WAIT_S), reader.position[self._place]
+
+    def _wants(self, row: Row) -> bool:
+        """By header; a record without one was not written by us, and is looked at."""
+        kind = row.headers.get("kind")
+        return kind is None or kind in self._kinds
+
+
+class OrdersFeed:
+    """Takes orders by number and hands each new one on."""
+
+    def __init__(
+        self,
+        reader: Threaded[PartitionReader],
+        start: Position,
+        backlog: Backlog,
+        take: Callable[[OrderRequested], None],
+    ) -> None:
+        self._reader = reader
+        self._intake = Intake(start.n)
+        self._backlog = backlog
+        self._take = take
+
+    async def follow(self) -> None:
+        """Read on for ever. Raises OrdersDiverged or UndecodableRecord."""
+        while True:
+            if len(self._backlog) >= OPEN_MAX:
+                await asyncio.sleep(READ_WAIT_S)
+                continue
+            for row in await self._reader.call(lambda reader: reader.read(READ_MAX, READ_WAIT_S)):
+                self._one(row)
+
+    def _one(self, row: Row) -> None:
+        where = f"{row.topic}/{row.partition}@{row.offset}"
+        envelope, event = unseal(row.value)
+        if not isinstance(event, OrderRequested):
+            raise UndecodableRecord(f"{where}: {type(event).__name__} is no order")
+        if self._intake.admit(envelope.n, row.value, where):
+            self._backlog.add(event.intent, offset=row.offset, n=envelope.n, cause=envelope.cause)
+            self._take(event)
+
+
+class Commits:
+    """Keeps the committed position on orders at the oldest open order."""
+
+    def __init__(
+        self, offsets: Threaded[GroupOffsets], place: Place, backlog: Backlog, mirror: Mirror
+    ) -> None:
+        self._offsets = offsets
+        self._place = place
+        self._backlog = backlog
+        self._mirror = mirror
+        self._written = backlog.position()
+
+    async def for_ever(self) -> None:
+        """Commit whenever the position has moved."""
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self.once()
+
+    async def once(self) -> None:
+        """Write the position down if it has moved."""
+        position = self._backlog.position()
+        if position == self._written:
+            return
+        note = msgspec.json.encode(_Note(n=position.n, tape=position.tape)).decode()
+        topic, partition = self._place
+        await self._offsets.call(lambda o: o.commit(topic, partition, position.offset, note))
+        self._written = position
+        self._mirror.ledger.forget_before(position.tape)

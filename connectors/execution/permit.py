@@ -1,0 +1,88 @@
+"""Whether this process may send real orders: three separate yeses, and private files.
+
+Live needs the setting backend = "live", the flag --live and a key file that only its owner can
+read; anything missing is a refusal that names it. Until a doctor proves wallet, approvals and
+region (issue tracker), live also refuses every venue address that is not loopback.
+"""
+
+import stat
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from connectors.execution.client_open import ApiCredentials
+from schemas.wiring import VenueWiring, Wiring
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class NotPermitted(ValueError):
+    """This process may not start as it was asked to; names what is missing and the fix."""
+
+
+class _CredentialsFile(msgspec.Struct, forbid_unknown_fields=True):
+    apiKey: str  # noqa: N815 - the venue's own names
+    secret: str
+    passphrase: str
+
+
+def check_permission(wiring: Wiring, *, live: bool) -> bool:
+    """Whether to trade live (else paper). Raises NotPermitted."""
+    backend = wiring.execution.backend
+    if backend not in ("paper", "live"):
+        raise NotPermitted(f'execution.backend is {backend!r}; it must be "paper" or "live"')
+    if backend == "paper":
+        if live:
+            raise NotPermitted('--live was given, but execution.backend is "paper"')
+        return False
+    if not live:
+        raise NotPermitted('execution.backend is "live", but --live was not given')
+    for name in ("key_file", "credentials_file"):
+        if not getattr(wiring.execution, name):
+            raise NotPermitted(f"live needs execution.{name}, which is not set")
+    if not wiring.account.wallet:
+        raise NotPermitted("live needs account.wallet, the address that holds the funds")
+    check_loopback(wiring.venue)
+    return True
+
+
+def check_loopback(venue: VenueWiring) -> None:
+    """Refuse every address that is not this machine. Raises NotPermitted."""
+    for name in venue.__struct_fields__:
+        host = urlsplit(getattr(venue, name)).hostname
+        if host not in LOOPBACK:
+            raise NotPermitted(
+                f"venue.{name} is {host}, not loopback; live trading at a real venue is shut "
+                "until its checks exist (wallet, approvals, region)"
+            )
+
+
+def read_private(path: str, what: str) -> str:
+    """Text of a file that only its owner can read. Raises NotPermitted; never quotes it."""
+    file = Path(path)
+    try:
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise NotPermitted(f"{what} {path} is no regular file")
+        if stat.S_IMODE(mode) & 0o077:
+            raise NotPermitted(f"{what} {path} can be read by others; run: chmod 600 {path}")
+        return file.read_text().strip()
+    except OSError as error:
+        raise NotPermitted(f"{what} {path} cannot be read: {error.strerror}") from error
+
+
+def read_credentials(path: str) -> ApiCredentials:
+    """API credentials from their private file. Raises NotPermitted without quoting any."""
+    text = read_private(path, "credentials file")
+    try:
+        found = msgspec.json.decode(text.encode(), type=_CredentialsFile)
+    except msgspec.MsgspecError:
+        found = None
+    if found is None:
+        raise NotPermitted(
+            f'credentials file {path} is not {{"apiKey", "secret", "passphrase"}}; '
+            "make it with `truecopy credentials`"
+        )
+    return ApiCredentials(api_key=found.apiKey, secret=found.secret, passphrase=found.passphrase)

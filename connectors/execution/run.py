@@ -1,0 +1,208 @@
+"""The execution process: reads the tape to its end, then works on orders until it is told to stop.
+
+Puts the parts together; decides nothing. The signing key is read here and nowhere else.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from connectors.execution import ledger, paper_ledger
+from connectors.execution.backend import Backend
+from connectors.execution.client import VenueClient
+from connectors.execution.client_open import address_of, open_client
+from connectors.execution.feed import Commits, OrdersFeed, TapeFeed, TapeWriter, position_of
+from connectors.execution.intake import Backlog
+from connectors.execution.kafka_threads import Threaded
+from connectors.execution.live import LiveBackend
+from connectors.execution.mirror import Mirror
+from connectors.execution.paper import PRODUCER, PaperVenue
+from connectors.execution.permit import (
+    NotPermitted,
+    check_permission,
+    read_credentials,
+    read_private,
+)
+from connectors.execution.plan import Rules
+from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
+from connectors.kafka.config import consumer_config, producer_config
+from connectors.kafka.consumer import PartitionReader, Place
+from connectors.kafka.offsets import GroupOffsets
+from connectors.kafka.producer import Producer
+from schemas.records.base import Account, Intent, Wallet
+from schemas.records.journal import OrderRequested
+from schemas.settings import Settings
+from schemas.wiring import KafkaWiring, Wiring
+
+log = logging.getLogger("truecopy.execution")
+
+STOP_GRACE_S: Final = 3.0
+"""How long what is in the air may take to be written down when the process is told to stop."""
+
+Job = Callable[[], Awaitable[None]]
+
+
+async def run_execution(
+    settings: Settings,
+    live: bool,
+    stop: asyncio.Event,
+    *,
+    checkpoint: Checkpoint = no_checkpoint,
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> None:
+    """Run until `stop`. What ends it early is raised, by name; NotPermitted before it begins."""
+    wiring = settings.wiring
+    trading_live = check_permission(wiring, live=live)
+    producer = Producer(
+        producer_config(wiring.kafka.bootstrap, linger_ms=wiring.kafka.linger_ms), name="execution"
+    )
+    outside = Outside(
+        append=TapeWriter(producer, _place(wiring.kafka, "tape")).append,
+        clock_ns=clock_ns,
+        stopped=Path(wiring.execution.stop_file).exists,
+        executor=f"{wiring.execution.producer}-{os.getpid()}",
+        checkpoint=checkpoint,
+    )
+    jobs: list[Job] = [producer.keep_polling]
+    async with AsyncExitStack() as stack:
+        if trading_live:
+            backend: Backend = await _live_backend(wiring, stack)
+            await _run(wiring, backend, Mirror(PRODUCER), outside, jobs, stop, stack)
+        else:
+            paper = _paper_venue(settings, outside)
+            mirror = Mirror(PRODUCER, [paper.ledger.observe])
+            paper.attach(mirror)
+            await _run(wiring, paper, mirror, outside, [*jobs, paper.run], stop, stack)
+
+
+async def _run(
+    wiring: Wiring,
+    backend: Backend,
+    mirror: Mirror,
+    outside: Outside,
+    jobs: Sequence[Job],
+    stop: asyncio.Event,
+    stack: AsyncExitStack,
+) -> None:
+    tape, orders = _place(wiring.kafka, "tape"), _place(wiring.kafka, "orders")
+    group = f"truecopy-{wiring.execution.producer}"
+    offsets = Threaded(lambda: GroupOffsets(wiring.kafka.bootstrap, group))
+    await stack.enter_async_context(offsets)
+    start = position_of(await offsets.call(lambda o: o.committed(*orders)))
+    # The paper ledger is the fold of the whole tape; live needs what is still open, no more.
+    mirror.position = 0 if backend.name == "paper" else start.tape
+    kinds = ledger.KINDS | {"Tick"}
+    if backend.name == "paper":
+        kinds |= paper_ledger.KINDS
+    reader = await _reader(wiring.kafka, tape, mirror.position, stack)
+    feed = TapeFeed(reader, tape, mirror, kinds)
+    await feed.catch_up()
+    log.info("state=ready backend=%s tape=%s orders=%s", backend.name, mirror.position, start)
+    execution = wiring.execution
+    rules = Rules(
+        clock_skew_max_ms=execution.clock_skew_max_ms,
+        lookup_every_ms=execution.lookup_every_ms,
+        absent_after_ms=execution.absent_after_ms,
+    )
+    sink = Sink(
+        backend=backend, mirror=mirror, rules=rules, workers=execution.workers, outside=outside
+    )
+    backlog = Backlog(start)
+    commits = Commits(offsets, orders, backlog, mirror)
+    workers = Workers(sink, backlog, backend.accounts, stop)
+    orders_reader = await _reader(wiring.kafka, orders, start.offset, stack)
+    taking = OrdersFeed(orders_reader, start, backlog, workers.take)
+    await workers.run([feed.follow, commits.for_ever, taking.follow, *jobs])
+    await commits.once()
+    log.info("state=stopped open=%s void=%s", len(backlog), mirror.ledger.void)
+
+
+class Workers:
+    """One task for each open intent, next to the jobs that serve them all."""
+
+    def __init__(
+        self, sink: Sink, backlog: Backlog, accounts: frozenset[Account], stop: asyncio.Event
+    ) -> None:
+        self._sink = sink
+        self._backlog = backlog
+        self._accounts = accounts
+        self._stop = stop
+        self._tasks: dict[Intent, asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
+
+    def take(self, request: OrderRequested) -> None:
+        """Begin with one order; one of an account that is not served here is somebody else's."""
+        if request.account not in self._accounts:
+            log.warning("order intent=%s skipped: account is not served here", request.intent)
+            self._backlog.finish(request.intent)
+            return
+        task = self._group.create_task(self._work(request))
+        self._tasks[request.intent] = task
+        task.add_done_callback(lambda _: self._tasks.pop(request.intent, None))
+
+    async def run(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs until stop, then let what is in the air be written down."""
+        async with self._group as group:
+            running = [group.create_task(_endless(job)) for job in jobs]
+            await self._stop.wait()
+            if self._tasks:
+                await asyncio.wait(self._tasks.values(), timeout=STOP_GRACE_S)
+            for task in (*running, *self._tasks.values()):
+                task.cancel()
+
+    async def _work(self, request: OrderRequested) -> None:
+        if await self._sink.work(request, self._stop):
+            self._backlog.finish(request.intent)
+
+
+async def _endless(job: Job) -> None:
+    await job()
+
+
+def _place(kafka: KafkaWiring, topic: str) -> Place:
+    return f"{kafka.prefix}{topic}", kafka.shard
+
+
+async def _reader(
+    kafka: KafkaWiring, place: Place, start: int, stack: AsyncExitStack
+) -> Threaded[PartitionReader]:
+    config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
+    reader = Threaded(lambda: PartitionReader(config, {place: start}, name=place[0]))
+    return await stack.enter_async_context(reader)
+
+
+async def _live_backend(wiring: Wiring, stack: AsyncExitStack) -> LiveBackend:
+    execution, account = wiring.execution, wiring.account
+    key = read_private(execution.key_file, "key file")
+    credentials = read_credentials(execution.credentials_file)
+    open_one = partial(open_client, wiring.venue, key, account.wallet, credentials)
+    client = VenueClient(
+        open_one, await open_one(), post_timeout_s=execution.post_timeout_ms / 1000
+    )
+    stack.push_async_callback(client.close)
+    return LiveBackend(
+        client,
+        account=Account(account.account),
+        wallet=account.wallet,
+        signer=address_of(key),
+        old_ms=execution.absent_after_ms,
+    )
+
+
+def _paper_venue(settings: Settings, outside: Outside) -> PaperVenue:
+    wallets = {Account(a.name): Wallet(a.wallet) for a in settings.policy.accounts}
+    if not wallets:
+        raise NotPermitted("policy.accounts is empty: paper needs at least one account to trade")
+    return PaperVenue(
+        settings.wiring.execution.paper,
+        wallets,
+        tick_ms=settings.wiring.account.tick_ms,
+        append=outside.append,
+        clock_ns=outside.clock_ns,
+    )
