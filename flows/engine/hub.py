@@ -8,6 +8,7 @@ epoch later. Used from the worker's thread only.
 
 import threading
 from functools import cached_property
+from typing import Any
 
 from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader
@@ -17,7 +18,7 @@ FLUSH_S = 0.5
 
 
 class Hub:
-    """One per process. stop: ends every wait for the broker but the last flush (WaitEnded)."""
+    """One per process. stop: ends the flow, and its waiting for a broker that is not there yet."""
 
     def __init__(
         self,
@@ -48,10 +49,16 @@ class Hub:
 
     def reader(self, topic: str, partition: int, start: int) -> PartitionReader:
         """A reader of one partition from an offset on; the caller closes it."""
-        config = consumer_config(self.bootstrap, fetch_wait_ms=self.fetch_wait_ms)
-        return PartitionReader(config, {(topic, partition): start}, stop=self.stop)
+        return PartitionReader(self._reading(), {(topic, partition): start})
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        """The first offset that is there and the one after the last; waits through an outage."""
-        with self.reader(topic, partition, start=0) as reader:
+        """The first offset that is there and the one after the last.
+
+        Waits through an outage; raises WaitEnded once `stop` is set.
+        """
+        start = {(topic, partition): 0}
+        with PartitionReader(self._reading(), start, stop=self.stop) as reader:
             return reader.watermarks(topic, partition)
+
+    def _reading(self) -> dict[str, Any]:
+        return consumer_config(self.bootstrap, fetch_wait_ms=self.fetch_wait_ms)

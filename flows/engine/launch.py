@@ -18,6 +18,7 @@ nothing either (the next start re-emits a tail and skips it).
 """
 
 import contextlib
+import logging
 import signal
 import sys
 import threading
@@ -35,6 +36,8 @@ from connectors.kafka.consumer import WaitEnded
 from connectors.kafka.errors import ClientFatal, Fenced, NeedsOperator, UndeliveredRecord
 from flows.engine.errors import Diverged, StartRefused, Superseded, TapeGap, TapeRepeat
 from flows.engine.recovery import Identity, prepare
+
+LOG = logging.getLogger(__name__)
 
 
 class Exit(IntEnum):
@@ -82,6 +85,8 @@ def run(
     try:
         if recovery_dir is not None and identity is not None:
             recovery = prepare(recovery_dir, identity)
+        purged = recovery.purged_rows if recovery else 0
+        LOG.info("flow=%s state=starting epoch_s=%s purged=%d", flow.flow_id, epoch_s, purged)
         with _ends_on_signal(stop):
             cli_main(  # type: ignore[no-untyped-call]
                 flow,
@@ -98,6 +103,7 @@ def run(
     finally:
         if recovery is not None:
             recovery.close()
+    LOG.info("flow=%s state=ended", flow.flow_id)
     return Exit.CLEAN
 
 

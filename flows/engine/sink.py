@@ -10,6 +10,7 @@ readers wait an epoch and cover the venue no better.
 It waits through broker outages. It never reorders, never renumbers, never deletes.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -20,6 +21,8 @@ from flows.engine.hub import Hub
 from flows.engine.readback import ReadBack, superseded_keys
 from flows.engine.rows import NUMBER_HEADER, OutRow, Standing
 from flows.engine.watermarks import first_offset
+
+LOG = logging.getLogger(__name__)
 
 Place = tuple[int, int]
 """The snapshot: where to read back from, and the number that was due there."""
@@ -72,6 +75,7 @@ class NumberedPart(StatefulSinkPartition[OutRow, Place]):
         self._back = ReadBack(
             self._standing(start, end), next_number=number, where=where, compacted=compacted
         )
+        self._replaying = self._back.unmatched_offset is not None
 
     def write_batch(self, values: list[OutRow]) -> None:
         """Append what does not stand yet; raises Diverged or UndeliveredRecord."""
@@ -79,6 +83,18 @@ class NumberedPart(StatefulSinkPartition[OutRow, Place]):
             if not self._back.match(row):
                 self._append(row)
         self._hub.poll()
+        if self._replaying and self._back.unmatched_offset is None:
+            self._replaying = False
+            self._log_replayed()
+
+    def _log_replayed(self) -> None:
+        back = self._back
+        # Repeats are another writer's: a woken flow, or two at once. It stops by itself (fence.py).
+        LOG.log(
+            logging.WARNING if back.repeats else logging.INFO,
+            "sink=%s/%d state=replayed matched=%d repeats=%d compacted_away=%d",
+            *(self._topic, self._partition, back.matched, back.repeats, back.compacted_away),
+        )
 
     def snapshot(self) -> Place:
         """Flush, then say where to read back from: never past a row not yet written again."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from flows.engine.rows import NUMBER_HEADER, OutRow, TapeRow
 
@@ -63,15 +64,22 @@ class FlowProcess:
         return int(words[words.index("first") + 1]) if "first" in words else None
 
     def wait_reading(self) -> None:
-        def reading() -> bool:
-            assert self.process.poll() is None, self.said
-            return self.first_offset is not None
+        self.wait_saying("first ")
 
-        wait_until(reading, f"{self.log.name} reads")
+    def wait_saying(self, words: str) -> None:
+        def said() -> bool:
+            assert self.process.poll() is None, self.said
+            return words in self.said
+
+        wait_until(said, f"{self.log.name} says {words!r}")
 
     def end(self, signal_number: int) -> int:
         self.process.send_signal(signal_number)
         return self.code()
+
+    def end_after(self, seconds: float, signal_number: int) -> int:
+        time.sleep(seconds)
+        return self.end(signal_number)
 
     def code(self, timeout_s: float = 30.0) -> int:
         return self.process.wait(timeout_s)
@@ -80,9 +88,11 @@ class FlowProcess:
 class World:
     """Topics of one test on one broker, and what goes on in them."""
 
-    def __init__(self, bootstrap: str, make: Callable[..., str], oracle: Any, home: Path) -> None:
+    def __init__(
+        self, bootstrap: str, make: Callable[..., str], oracle: Any, home: Path, embedded: bool
+    ) -> None:
         self.bootstrap, self.oracle, self.home = bootstrap, oracle, home
-        self.make = make
+        self.make, self.embedded = make, embedded
         self.tape = make("tape")
         self.topics = self.make_outputs()
         self.group = f"{self.tape}-flow"
@@ -146,6 +156,20 @@ class World:
         tape = [TapeRow(m.offset(), m.value()) for m in self.messages(self.tape)]
         return list(self.oracle.expected(tape, topic))
 
+    def committed(self) -> int:
+        """What the flow's group has committed on the tape."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
+        try:
+            return int(consumer.committed([TopicPartition(self.tape, 0)], timeout=20)[0].offset)
+        finally:
+            consumer.close()
+
+    def delete_before(self, topic: str, offset: int) -> None:
+        """Do what retention does: the partition begins at this offset from now on."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for done in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
+            done.result(20)
+
     def end_offset(self, topic: str) -> int:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "look"})
         try:
@@ -170,9 +194,11 @@ class World:
 
     def wait_written(self) -> None:
         """Until the journal holds what the tape so far leads to, or more."""
-        due = len(self.expected("journal"))
-        topic = self.topics["journal"]
-        wait_until(lambda: self.end_offset(topic) >= due, f"{due} journal records")
+        self.wait_beyond(self.topics["journal"], len(self.expected("journal")) - 1)
+
+    def wait_beyond(self, topic: str, offset: int) -> None:
+        """Until the topic holds this offset."""
+        wait_until(lambda: self.end_offset(topic) > offset, f"{topic} goes beyond {offset}")
 
     def assert_exact(self) -> None:
         """Every topic holds exactly what the tape leads to: nothing lost, doubled or different."""
@@ -190,8 +216,8 @@ def extend(found: list[Any], consumer: Any) -> bool:
 def make_world(window_flow: ModuleType, tmp_path: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
-    def make(bootstrap: str, make_topic: Callable[..., str]) -> World:
-        worlds.append(World(bootstrap, make_topic, window_flow, tmp_path))
+    def make(bootstrap: str, make_topic: Callable[..., str], embedded: bool = False) -> World:
+        worlds.append(World(bootstrap, make_topic, window_flow, tmp_path, embedded))
         return worlds[-1]
 
     yield make
@@ -204,7 +230,7 @@ def make_world(window_flow: ModuleType, tmp_path: Path) -> Iterator[Callable[...
 @pytest.fixture
 def world(kafka: str, topics: Any, make_world: Callable[..., World]) -> World:
     """A world on the session's broker."""
-    return make_world(kafka, topics.make)
+    return make_world(kafka, topics.make, topics.broker.kind == "embedded")
 
 
 class Feeder:

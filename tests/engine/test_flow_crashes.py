@@ -1,10 +1,12 @@
 """Whole flows on a real broker, killed, stopped, paused and replaced: the topics stay exact."""
 
 import random
+import re
 import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from flows.engine.launch import Exit
 
 
 def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
-    world, feeder, tmp_path: Path
+    world: Any, feeder: Any, tmp_path: Path
 ) -> None:
     """Five SIGKILLs while records flow; a read-only replay of the tape agrees byte for byte."""
     chance = random.Random(11)
@@ -28,6 +30,7 @@ def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
     assert last.end(signal.SIGTERM) == Exit.CLEAN
     assert last.first_offset > 0
     world.assert_exact()
+    assert any(re.search(r"matched=[1-9]", flow.said) for flow in world.flows), "no tail was redone"
 
     replayed = world.make_outputs(".replayed")
     until = world.end_offset(world.tape) - 1
@@ -38,12 +41,15 @@ def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
         assert world.rows(topic) == world.rows(world.topics[name])
 
 
-def test_sigterm_ends_with_a_final_snapshot_so_nothing_is_done_again(world, tmp_path: Path) -> None:
+def test_sigterm_ends_with_a_final_snapshot_so_nothing_is_done_again(
+    world: Any, tmp_path: Path
+) -> None:
     world.feed(200)
     flow = world.start(tmp_path / "state", epoch_s=60.0)
     world.wait_written()
     assert flow.end(signal.SIGTERM) == Exit.CLEAN
     end = world.end_offset(world.tape)
+    assert world.committed() == end, "Kafka's tools would show a lag that is none"
     again = world.start(tmp_path / "state", epoch_s=60.0)
     again.wait_reading()
     assert again.first_offset == end
@@ -53,7 +59,7 @@ def test_sigterm_ends_with_a_final_snapshot_so_nothing_is_done_again(world, tmp_
 
 @pytest.mark.parametrize("directory", ["copied", "fresh"])
 def test_a_flow_paused_replaced_and_woken_stops_and_doubles_nothing_for_a_reader(
-    world, feeder, tmp_path: Path, directory: str
+    world: Any, feeder: Any, tmp_path: Path, directory: str
 ) -> None:
     """The woken one may repeat what its successor wrote, and goes no further than its start."""
     first = world.start(tmp_path / "state")
@@ -75,3 +81,68 @@ def test_a_flow_paused_replaced_and_woken_stops_and_doubles_nothing_for_a_reader
     assert second.end(signal.SIGTERM) == Exit.CLEAN
     for name, topic in world.topics.items():
         assert world.taken(topic) == world.expected(name)
+
+
+def test_two_flows_never_share_a_recovery_directory(world: Any, tmp_path: Path) -> None:
+    """Not even when the first one is stopped: the second is refused, and stays off the tape."""
+    world.feed(20)
+    first = world.start(tmp_path / "state")
+    first.wait_reading()
+    first.process.send_signal(signal.SIGSTOP)
+    end = world.end_offset(world.tape)
+    second = world.start(tmp_path / "state")
+    assert second.code() == Exit.START_REFUSED
+    assert f"held by process {first.process.pid}" in second.said
+    assert world.end_offset(world.tape) == end
+
+
+def test_a_changed_rule_is_stopped_at_the_first_record_that_differs(
+    world: Any, tmp_path: Path
+) -> None:
+    world.feed(200)
+    flow = world.start(tmp_path / "state")
+    world.wait_written()
+    assert flow.end(signal.SIGTERM) == Exit.CLEAN
+    before = world.rows(world.topics["journal"])
+    changed = world.start(tmp_path / "fresh", salt="changed ")
+    assert changed.code() == Exit.DIVERGED
+    assert "record 0 written again differs from the one that stands at offset 0" in changed.said
+    assert "value byte 16: ...b'1 w0 -2 cause=9 changed prev='" in changed.said
+    assert world.rows(world.topics["journal"]) == before
+
+
+def test_an_undelivered_record_stops_the_flow_before_its_snapshot(
+    world: Any, tmp_path: Path
+) -> None:
+    """The journal refuses records of this size; no restart may believe that they stand there."""
+    if world.embedded:
+        pytest.skip("the embedded broker refuses no size")
+    world.feed(50)
+    topics = {**world.topics, "journal": world.make("small", max_message_bytes="80")}
+    for _ in range(2):
+        flow = world.start(tmp_path / "state", topics=topics)
+        assert flow.code() == Exit.KAFKA_FAILED
+        assert "UndeliveredRecord" in flow.said
+        assert "MSG_SIZE_TOO_LARGE" in flow.said
+        assert flow.first_offset == 0
+    assert world.end_offset(topics["journal"]) == 0
+
+
+@pytest.mark.parametrize("state", ["kept", "fresh"])
+def test_a_tape_whose_next_records_are_gone_is_refused_naming_the_way_out(
+    world: Any, tmp_path: Path, state: str
+) -> None:
+    if world.embedded:
+        pytest.skip("the embedded broker deletes no records")
+    world.feed(40)
+    flow = world.start(tmp_path / "kept")
+    world.wait_written()
+    assert flow.end(signal.SIGTERM) == Exit.CLEAN
+    world.feed(20)
+    end = world.end_offset(world.tape)
+    world.delete_before(world.tape, end - 5)
+    refused = world.start(tmp_path / state)
+    assert refused.code() == Exit.START_REFUSED
+    assert f"begins at {end - 5}" in refused.said or f"begins at offset {end - 5}" in refused.said
+    assert "truecopy rebuild" in refused.said
+    assert world.end_offset(world.tape) == end, "a refused flow supersedes nobody"

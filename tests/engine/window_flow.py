@@ -6,6 +6,7 @@ row `wallet -> last net`. All follows from the tape, so `expected` is the oracle
 """
 
 import hashlib
+import logging
 import sys
 import threading
 from collections.abc import Iterable
@@ -147,4 +148,5 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     sys.exit(main(msgspec.json.decode(sys.argv[1], type=Options)))
