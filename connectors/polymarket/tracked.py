@@ -1,0 +1,164 @@
+"""One token's book from its first snapshot to its end: when its mirror may be believed.
+
+waiting -> live -> waiting: a snapshot makes it live under a new epoch; a contradiction (quotes,
+hash, a level that REST shows otherwise), a tick change or the end of the connection ends the epoch.
+While waiting, changes are kept, so that a REST snapshot can be brought up to date by those not
+older than itself. A REST snapshot whose quotes the socket contradicts is not believed (ghost books
+at 0.01/0.99 were served over REST for months). Sans-I/O, one level below the session.
+"""
+
+from dataclasses import dataclass, field
+
+from connectors.polymarket.book import Mirror, differing, echo_of
+from connectors.polymarket.book_hash import HashBudget, HashGate, matches
+from connectors.polymarket.wire import epoch_ms
+from connectors.polymarket.wire_market import Book, Change
+
+KEPT_CHANGES_MAX = 4_096
+FETCH_FIRST_MS = 500
+FETCH_CAP_MS = 30_000
+STABLE_MS = 60_000
+GRACE_MS = 1_000
+"""A change that REST shows already may still be on its way here for so long (p95 37 ms)."""
+
+
+@dataclass(slots=True)
+class Check:
+    """A comparison with REST under way: levels touched since the asking prove nothing."""
+
+    touched: set[tuple[str, int]] = field(default_factory=set)
+    book: Book | None = None
+    judge_ms: int = 0
+
+
+@dataclass(slots=True)
+class TrackedBook:
+    """Mirror, gate and life of one token. epoch is "" while waiting."""
+
+    token: str
+    mirror: Mirror = field(default_factory=Mirror)
+    gate: HashGate = field(default_factory=HashGate)
+    epoch: str = ""
+    live_since_ms: int = 0
+    kept: list[tuple[Change, int]] = field(default_factory=list)
+    overflown: bool = False
+    echo: tuple[int | None, int | None] | None = None
+    suspect_mirror: Mirror | None = None
+    check: Check | None = None
+    attempts: int = 0
+    fetch_ms: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether the mirror is believed."""
+        return bool(self.epoch)
+
+    def go_live(self, epoch: str, now_ms: int) -> None:
+        """Believe the mirror from here."""
+        self.epoch, self.live_since_ms = epoch, now_ms
+        self.kept.clear()
+        self.overflown = False
+        self.suspect_mirror = None
+
+    def end(self, now_ms: int, *, first_fetch_ms: int = 0) -> str:
+        """Believe it no longer; the epoch that ended. A snapshot is due after first_fetch_ms."""
+        ended, self.epoch, self.check = self.epoch, "", None
+        if ended and now_ms - self.live_since_ms >= STABLE_MS:
+            self.attempts = 0
+        self.fetch_ms = now_ms + max(first_fetch_ms, self._pause_ms())
+        return ended
+
+    def _pause_ms(self) -> int:
+        """No pause before the first snapshot, then doubling: a quirk is no storm of requests."""
+        return min(FETCH_FIRST_MS << (self.attempts - 1), FETCH_CAP_MS) if self.attempts else 0
+
+    def fetching(self, now_ms: int) -> None:
+        """A snapshot is being asked for; the next one not before a doubled pause."""
+        self.attempts = min(self.attempts + 1, 16)
+        self.fetch_ms = now_ms + max(self._pause_ms(), FETCH_FIRST_MS)
+
+    def apply(self, change: Change, as_of_ms: int) -> None:
+        """Take one change in; raises BadValue. Older than the snapshot: it is in there already."""
+        if not self.live:
+            self._keep(change, as_of_ms)
+        elif as_of_ms >= self.mirror.snapshot_ms:
+            price = self.mirror.change(change, as_of_ms)
+            if self.check is not None:
+                self.check.touched.add((change.side, price))
+
+    def _keep(self, change: Change, as_of_ms: int) -> None:
+        self.echo = echo_of(change) or self.echo
+        if len(self.kept) >= KEPT_CHANGES_MAX:
+            self.kept.clear()
+            self.overflown = True
+        self.kept.append((change, as_of_ms))
+
+    def fault(self, change: Change, timestamp: str, budget: HashBudget, now_ms: int) -> str | None:
+        """What contradicts the mirror after a frame whose last change of this token this is."""
+        self.echo = echo_of(change) or self.echo
+        found = self.mirror.contradiction(change)
+        if found is not None or not change.hash or not self.gate.confirmed:
+            return found
+        levels = len(self.mirror.bids) + len(self.mirror.asks)
+        if not budget.afford(levels, now_ms):
+            return None
+        if matches(self.mirror, self.gate.terms, self.token, timestamp, change.hash):
+            return None
+        if not self.gate.gates():
+            return None
+        self.suspect_mirror = self.mirror.copy()
+        self.gate.failed()
+        return "hash"
+
+    def install_frame(self, book: Book) -> bool:
+        """Take a snapshot from the socket; False if it is older than what we have. BadValue."""
+        as_of_ms = epoch_ms(book.timestamp)
+        if as_of_ms < (self.mirror.as_of_ms if self.live else self.mirror.snapshot_ms):
+            return False
+        self._judge_hash_alarm(book)
+        self.mirror.install(book, as_of_ms)
+        self.gate.snapshot(book, self.mirror)
+        for change, change_ms in self.kept:
+            if change_ms > as_of_ms:  # frames out of order: the change overtook the snapshot
+                self.mirror.change(change, change_ms)
+        self.check = None
+        return True
+
+    def install_answer(self, book: Book) -> str | None:
+        """Take a REST snapshot and bring it up to date; why not, if it cannot be believed."""
+        as_of_ms = epoch_ms(book.timestamp)
+        if as_of_ms < self.mirror.as_of_ms:
+            return "rest_older"
+        if self.overflown:
+            return "too_many_changes"
+        self._judge_hash_alarm(book)
+        fresh = Mirror()
+        fresh.tick_micro = self.mirror.tick_micro
+        fresh.install(book, as_of_ms)
+        self.gate.snapshot(book, fresh)
+        for change, change_ms in self.kept:
+            if change_ms >= as_of_ms:
+                fresh.change(change, change_ms)
+        if self.echo not in (None, (fresh.best_bid, fresh.best_ask)):
+            return "quotes_differ"
+        self.mirror = fresh
+        return None
+
+    def _judge_hash_alarm(self, book: Book) -> None:
+        """Was the hash right to end the epoch? Its mirror, brought forward, is compared."""
+        suspect, self.suspect_mirror = self.suspect_mirror, None
+        if suspect is None:
+            return
+        as_of_ms = epoch_ms(book.timestamp)
+        for change, change_ms in self.kept:
+            if change_ms <= as_of_ms:
+                suspect.change(change, change_ms)
+        if differing(suspect, book, set()):
+            self.gate.was_right()
+
+    def judge_check(self) -> list[tuple[str, int]]:
+        """Levels where REST proves the mirror wrong; ends the comparison."""
+        check, self.check = self.check, None
+        if check is None or check.book is None:
+            return []
+        return differing(self.mirror, check.book, check.touched)

@@ -1,0 +1,98 @@
+"""One connection to the user channel, sans-I/O: our trades as they move towards settlement.
+
+The channel has no replay and no acknowledgement, so every opening asks for a full REST resync, and
+so does every frame that could not be read. Order events are only a hint to read open orders again.
+Credentials go into the first frame and nowhere else: not into errors, logs or records.
+"""
+
+import json
+from collections import Counter
+
+from connectors.polymarket.credentials import Credentials
+from connectors.polymarket.effects import Append, Effect, Quarantine, Reconnect, Resync, Send
+from connectors.polymarket.own_fills import OwnFills
+from connectors.polymarket.redact import redact
+from connectors.polymarket.wire import BadValue, Unknown, Unreadable
+from connectors.polymarket.wire_user import OrderEvent, TradeRow, decode_user
+from schemas.records.journal import Undecodable
+
+PING_MS = 10_000
+NS = 1_000_000
+
+
+class UserSession:
+    """fills is shared with the REST reads, so that each transition is stated once."""
+
+    def __init__(self, *, credentials: Credentials, fills: OwnFills, silence_ms: int) -> None:
+        self._credentials = credentials
+        self._fills = fills
+        self._silence_ms = silence_ms
+        self._ping_ms = self._alive_ms = 0
+        self.connected = False
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def fresh_ms(self) -> int:
+        """Newest sign of life. The channel is quiet by nature; REST is what proves fills."""
+        return self._alive_ms
+
+    def opened(self, now_ms: int) -> list[Effect]:
+        """Authenticate, and read by REST whatever happened while nobody listened."""
+        self.connected = True
+        self._ping_ms = self._alive_ms = now_ms
+        first = {"type": "user", "auth": self._credentials.as_frame()}
+        return [Send(json.dumps(first)), Resync("user_channel_opened")]
+
+    def closed(self, reason: str, now_ms: int) -> list[Effect]:
+        """Nothing to end; the next opening reads everything again."""
+        self.connected = False
+        return []
+
+    def receive(self, raw: bytes, recv_ns: int) -> list[Effect]:
+        """One message of the venue."""
+        self._alive_ms = recv_ns // NS
+        if not raw.strip() or raw == b"PONG":
+            return []
+        effects: list[Effect] = []
+        for frame in decode_user(raw):
+            match frame:
+                case TradeRow():
+                    effects += self._trade(frame, raw, recv_ns)
+                case OrderEvent():
+                    self.counts["order"] += 1
+                    effects.append(Resync("order_event"))
+                case Unknown():
+                    self.counts[f"unknown:{frame.type}"[:64]] += 1
+                case Unreadable():
+                    effects += self._unreadable(frame.reason, frame.raw, recv_ns)
+        return effects
+
+    def _trade(self, row: TradeRow, raw: bytes, recv_ns: int) -> list[Effect]:
+        self.counts["trade"] += 1
+        try:
+            fills = self._fills.stated(row, "user", recv_ns)
+        except BadValue as error:
+            return self._unreadable(str(error), raw, recv_ns)
+        return [Append(fill, fill.token) for fill in fills]
+
+    def _unreadable(self, reason: str, raw: bytes, recv_ns: int) -> list[Effect]:
+        self.counts["unreadable"] += 1
+        record = Undecodable(
+            feed="user",
+            reason=redact(reason, self._credentials),
+            raw=redact(raw.decode(errors="replace"), self._credentials).encode(),
+            recv_ns=recv_ns,
+        )
+        return [Quarantine(record), Resync("undecodable_frame")]
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """What is due by time alone."""
+        if not self.connected:
+            return []
+        effects: list[Effect] = []
+        if now_ms - self._ping_ms >= PING_MS:
+            self._ping_ms = now_ms
+            effects.append(Send("PING"))
+        if now_ms - self._alive_ms >= self._silence_ms:
+            effects.append(Reconnect("silent"))
+        return effects
