@@ -108,7 +108,8 @@ class PaperLedger:
         if not found.shares_micro or not found.cash_micro:
             return Killed("killed")
         if order.side == "BUY":
-            short = found.cash_micro + found.fee_micro > self.cash[order.account]
+            fee = self._fee(order.token, found.shares_micro, found.cash_micro)
+            short = found.cash_micro + fee > self.cash[order.account]
         else:
             short = order.maker_micro > self._confirmed[order.account, order.token]
         return Killed("not enough balance") if short else found
@@ -126,16 +127,18 @@ class PaperLedger:
         sign = 1 if fill.side == "BUY" else -1
         held = self._held[fill.account]
         held[fill.token] = held.get(fill.token, 0) + sign * fill.shares_micro
-        self.cash[fill.account] -= sign * fill.cash_micro + self._fee(fill)
+        fee = self._fee(fill.token, fill.shares_micro, fill.cash_micro)
+        self.cash[fill.account] -= sign * fill.cash_micro + fee
         if fill.token in self._books:
             self._books[fill.token].taken[fill.side] += fill.shares_micro
         if fill.token in self._payouts:
             self._pay(fill.token)
 
-    def _fee(self, fill: OwnFill) -> int:
-        market = self._markets[fill.token]
-        price = floor_div(fill.cash_micro, fill.shares_micro)
-        return taker_fee(fill.shares_micro, price, Fee(market.fee_rate_micro, market.fee_exponent))
+    def _fee(self, token: Token, shares_micro: int, cash_micro: int) -> int:
+        """Taker fee of a whole fill at its average price: all that its record on the tape says."""
+        market = self._markets[token]
+        price = floor_div(cash_micro, shares_micro)
+        return taker_fee(shares_micro, price, Fee(market.fee_rate_micro, market.fee_exponent))
 
     def _resolve(self, record: MarketResolved) -> None:
         self._closed[record.condition] = "market resolved"

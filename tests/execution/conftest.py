@@ -278,6 +278,12 @@ def make() -> Make:
     return Make()
 
 
+@pytest.fixture(scope="session")
+def make_now() -> Make:
+    """The same, for property tests (hypothesis wants fixtures that outlive an example)."""
+    return Make()
+
+
 @pytest.fixture
 def rules() -> Rules:
     """The default pace."""
