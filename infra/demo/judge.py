@@ -4,14 +4,16 @@ A verdict has a name, whether it held, and the numbers. A failed one makes the d
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from flows.core.account import shares_of
 from flows.core.sizing import band
 from infra.demo.evidence import Evidence, numbered_values
 from schemas.records import journal, own
-from schemas.records.base import Account, Token, Wallet
+from schemas.records.base import Account, Token
 from schemas.units import format_micro
 
 FLOOR = {
@@ -121,12 +123,12 @@ def _same_bytes(found: Evidence) -> Verdict:
 def _one_order_an_intent(found: Evidence) -> Verdict:
     """Every hash that reached the venue is the first signature of exactly one intent."""
     intents = {str(signed.order): intent for intent, signed in found.first_signed().items()}
-    reached = Counter(str(post["hash"]) for post in found.posted)
+    reached = Counter(str(post["order_id"]) for post in found.posted)
     strangers = [order for order in reached if order not in intents]
-    accepted = [str(p["hash"]) for p in found.posted if int(p["accepted"]) > 1]
+    accepted = [str(p["order_id"]) for p in found.posted if int(p["accepted"]) > 1]
     doubled = [i for i, n in Counter(intents[o] for o in reached if o in intents).items() if n > 1]
     held = not strangers and not accepted and not doubled
-    posts = sum(int(post["posts"]) for post in found.posted)
+    posts = sum(int(post["arrivals"]) for post in found.posted)
     detail = f"{len(reached)} orders at the venue, {posts} posts"
     if not held:
         detail += f"; unsigned {strangers}, accepted twice {accepted}, intents doubled {doubled}"
@@ -137,14 +139,8 @@ def _own_drift(found: Evidence, account: str) -> Verdict:
     """Our ledger against the venue's, to the millionth of a share."""
     mine = found.state.plan.accounts[Account(account)]
     ours: dict[str, int] = {t: p.shares_micro + p.settled_micro for t, p in mine.positions.items()}
-    theirs: dict[str, int] = {
-        str(t): int(s) for t, s in found.truth["account"]["shares_micro"].items()
-    }
-    off = {
-        token: ours.get(token, 0) - theirs.get(token, 0)
-        for token in {**dict.fromkeys(ours), **dict.fromkeys(theirs)}
-        if ours.get(token, 0) != theirs.get(token, 0)
-    }
+    theirs = _holdings(found.truth["accounts"], mine.policy.wallet)
+    off = _differences(ours, theirs)
     total = format_micro(sum(abs(value) for value in off.values()))
     return Verdict("own drift 0", not off, f"{total} shares over {len(theirs)} tokens {off or ''}")
 
@@ -154,17 +150,33 @@ def _leader_drift(found: Evidence) -> Verdict:
     plan = found.state.plan
     off: dict[str, int] = {}
     counted = 0
-    for wallet, holdings in found.truth["leaders"].items():
-        view = plan.leaders.get(Wallet(wallet))
-        exposure = view.exposure if view is not None else {}
-        theirs = {Token(t): int(s) for t, s in holdings["shares_micro"].items()}
-        for token in {**dict.fromkeys(exposure), **dict.fromkeys(theirs)}:
-            counted += 1
-            gone = exposure.get(token, 0) - theirs.get(token, 0)
-            if gone and not plan.markets.resolved(token):
-                off[f"{wallet[:8]}:{token[:8]}"] = gone
+    for wallet, view in plan.leaders.items():
+        theirs = _holdings(found.truth["leaders"], wallet)
+        ours: dict[str, int] = {str(token): micro for token, micro in view.exposure.items()}
+        counted += len(theirs)
+        for token, micro in _differences(ours, theirs).items():
+            if not plan.markets.resolved(Token(token)):
+                off[f"{wallet[:8]}:{token[:8]}"] = micro
     total = format_micro(sum(abs(value) for value in off.values()))
     return Verdict("leader drift 0", not off, f"{total} shares over {counted} holdings {off or ''}")
+
+
+def _holdings(wallets: Mapping[str, Any], wallet: str) -> dict[str, int]:
+    """A wallet's true shares by token; wallets may be written in any case."""
+    for name, state in wallets.items():
+        if name.lower() == wallet.lower():
+            return {str(t): int(h["shares_micro"]) for t, h in state["holdings"].items()}
+    return {}
+
+
+def _differences(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, int]:
+    """Ours less theirs, where they differ."""
+    tokens = {**dict.fromkeys(ours), **dict.fromkeys(theirs)}
+    return {
+        token: ours.get(token, 0) - theirs.get(token, 0)
+        for token in tokens
+        if ours.get(token, 0) != theirs.get(token, 0)
+    }
 
 
 def _no_drift_events(found: Evidence) -> Verdict:
@@ -189,7 +201,10 @@ def _no_alarms(found: Evidence) -> Verdict:
 
 def counts(found: Evidence, tokens: list[TokenLine]) -> dict[str, int]:
     """What the run contained, by the names of FLOOR."""
-    stats = found.truth["stats"]
+    stats: Counter[str] = Counter()
+    for wallet, state in found.truth["leaders"].items():
+        if wallet.lower() in found.state.plan.leaders:
+            stats.update({k: v for k, v in state.items() if isinstance(v, int)})
     requests = found.requests()
     partial = 0
     for answer in _final_answers(found).values():
@@ -202,11 +217,11 @@ def counts(found: Evidence, tokens: list[TokenLine]) -> dict[str, int]:
             short = answer.shares_micro < request.shares_micro
         partial += bool(answer.shares_micro) and short
     return {
-        "leader fills": int(stats["fills"]),
-        "identical rows": int(stats["identical_rows"]),
-        "flips": int(stats["flips"]),
-        "splits": int(stats["splits"]),
-        "merges": int(stats["merges"]),
+        "leader fills": stats["fills"],
+        "identical rows": stats["identical_rows"],
+        "flips": stats["flips"],
+        "splits": stats["splits"],
+        "merges": stats["merges"],
         "own orders": len(requests),
         "partial fills": partial,
         "hold reasons": len({held.reason for held in found.of(journal.OrderHeld)}),

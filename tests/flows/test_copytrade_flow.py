@@ -24,7 +24,6 @@ from flows.engine.rows import TapeRow
 from schemas import codec
 from schemas.records import journal, system
 from schemas.records.base import Record
-from tests.core.conftest import World
 
 
 class Crash(Exception):
@@ -88,39 +87,6 @@ class NumberedPart(StatefulSinkPartition[Sealed, int]):
 
     def snapshot(self) -> int:
         return len(self.written)
-
-
-def recorded_tape() -> list[Record]:
-    """A leader who buys, flips and sells; our orders, fills, a failure, a resolution."""
-    world = World().begin()
-    for step in range(6):
-        world.fills(str(100 * (step + 1)), tx=f"0xb{step}", source="feed")
-        world.wait(900)
-        world.fills(str(100 * (step + 1)), tx=f"0xb{step}", source="rest", instance=f"a{step}")
-        world.wait(1_600)
-        answer_working(world, fail=step == 1)
-        world.depth([("0.39", "900")], [("0.40", "900")])
-    answer_working(world)
-    world.fills("2100", tx="0xs1", side="SELL")
-    world.wait(12_000)
-    return world.tape
-
-
-def answer_working(world: World, *, fail: bool = False) -> None:
-    """The venue fills every working order; settlement confirms or fails its trade."""
-    for n, request in enumerate(world.of(journal.OrderRequested)):
-        if request.intent in world.state.plan.accounts["main"].working.values():
-            size = str(request.shares_micro // 1_000_000)
-            world.signed(request, order=f"0xo{n}")
-            world.answered(request, shares=size, usd="1", order=f"0xo{n}")
-            fill = {"trade": f"T{n}", "order": f"0xo{n}"}
-            world.own_fill(request, size, **fill)
-            world.own_fill(request, size, status="FAILED" if fail else "CONFIRMED", **fill)
-
-
-@pytest.fixture(scope="module")
-def tape() -> list[Record]:
-    return recorded_tape()
 
 
 def folded(tape: list[Record]) -> dict[tuple[str, int], Sealed]:
