@@ -19,6 +19,7 @@ from connectors.kafka.config import admin_config
 from infra.embedded import EmbeddedBroker
 from infra.kafka import install
 from infra.kafka.cluster import KafkaCluster, archived
+from infra.topics import declared
 
 BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
 USED = pytest.StashKey[dict[str, None]]()
@@ -52,6 +53,12 @@ class Topics:
         self.broker.create(full, partitions, **config)
         self.made.append(full)
         return full
+
+    def declare(self, shards: int = 1) -> str:
+        """Create every topic of the declaration; returns the prefix, for the wiring."""
+        for name, topic in declared(shards=shards).items():
+            self.make(name, topic.partitions, **topic.config())
+        return self.prefix
 
 
 def pytest_configure(config: pytest.Config) -> None:

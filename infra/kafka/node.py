@@ -1,8 +1,7 @@
 """One Kafka node (broker and controller in one JVM): its folder, its ports, its process.
 
 The folder survives the process, so a killed node starts again on the same ports with the same log.
-The process dies with ours, also when ours is killed (tether.py); start nodes from a thread that
-lives as long as they should.
+The process dies with ours, also when ours is killed (tether.py).
 """
 
 import random
@@ -11,6 +10,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,9 @@ STOP_TIMEOUT_S = 20.0
 # Below the range from which the kernel takes the ports of outgoing connections: a dead node's port
 # must still be free when it comes back, and a client must never be able to connect to itself.
 PORTS = range(20_000, 30_000)
+# A tethered child dies with the thread that started it, so one thread, which ends with the process,
+# starts them all: a node may be started from a short-lived thread, too.
+STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-starter")
 
 
 @dataclass(kw_only=True)
@@ -74,9 +77,13 @@ class Node:
         logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         logging += ["-Dorg.slf4j.simpleLogger.showDateTime=true"]
         java = ["java", *self.jvm, *logging, "-cp", f"{install.libs()}/*"]
+        command = tether.command([*java, "kafka.Kafka", str(self._conf)])
+        self.process = STARTER.submit(self._spawn, command).result()
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.home / "broker.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                tether.command([*java, "kafka.Kafka", str(self._conf)]),
+            return subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -1,10 +1,10 @@
 """Runs a program that dies with its parent: `python -I -S tether.py PARENT_PID PROGRAM ARGS...`.
 
 The process becomes the program (exec), so its pid, signals and exit code are the program's own.
-Linux only sends the signal (PR_SET_PDEATHSIG) when the *thread* that started the child ends, so
-start children from a thread that lives as long as they should. Elsewhere nothing is sent, and the
-parent must end its children itself. A script of its own because code between fork and exec is not
-safe in a process with threads, which every Kafka client has. Imports nothing of the project.
+Linux sends the signal (PR_SET_PDEATHSIG) when the *thread* that started the child ends, so start
+children from a thread that lives as long as they should (node.py does). Elsewhere nothing is sent,
+and the parent must end its children itself. A script of its own because code between fork and exec
+is not safe in a process with threads, which every Kafka client has. It imports nothing of ours.
 """
 
 import ctypes

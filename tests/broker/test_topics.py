@@ -155,6 +155,14 @@ def test_the_command_refuses_shards_on_living_topics_with_a_code(real: str, topi
     assert "journal has 1 partitions, 2 are declared" in done.output
 
 
+def test_a_test_that_declares_its_topics_has_what_apply_would_make(
+    any_broker: Any, topics: Any
+) -> None:
+    prefix = topics.declare(shards=2)
+    steps = apply(any_broker.bootstrap, prefix=prefix, shards=2)
+    assert {step.action for step in steps} == {"keep"}
+
+
 def test_the_embedded_broker_is_only_checked(embedded: EmbeddedBroker) -> None:
     for name, topic in declared("demo.").items():
         embedded.create_topic(name, topic.partitions)
