@@ -2,13 +2,12 @@
 
 import importlib
 import logging
-import os
 import sys
 from pathlib import Path
 
 import click
 
-from schemas.settings import Settings, SettingsError, load
+from infra.cli.lazy import LazySettings
 
 COMMANDS = {
     "connectors": "infra.cli.process:connectors",
@@ -40,10 +39,6 @@ class LazyGroup(click.Group):
         return command
 
 
-class Failure(click.ClickException):
-    """An expected refusal: one line, exit code 1."""
-
-
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
@@ -65,19 +60,6 @@ def cli(context: click.Context, config: Path | None, verbose: bool) -> None:
     # httpx logs every request's URL at info level.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     context.obj = LazySettings(config)
-
-
-class LazySettings:
-    """Settings read when a command asks for them, so that `demo` and `--help` need none."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-
-    def __call__(self) -> Settings:
-        try:
-            return load(self._path, os.environ)
-        except SettingsError as error:
-            raise Failure(str(error)) from error
 
 
 def main() -> None:

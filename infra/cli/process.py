@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from infra.cli.lazy import LazySettings
 from infra.tape import NoTape, apply_policy, genesis
 from schemas.settings import Settings
 
@@ -89,15 +90,15 @@ def connectors_account(settings: Callable[[], Settings]) -> None:
 @click.command()
 @click.option("--live", is_flag=True, help="One of the three yeses that real orders need.")
 @click.pass_obj
-def execution(settings: Callable[[], Settings], live: bool) -> None:
+def execution(settings: LazySettings, live: bool) -> None:
     """The execution sink: the only process that signs."""
 
-    from connectors.execution.sink import run_execution
+    from connectors.execution.__main__ import main
 
-    async def runner(loaded: Settings, stop: asyncio.Event) -> None:
-        await run_execution(loaded, live=live, stop=stop)
-
-    _run(settings(), runner)
+    words = ["--live"] if live else []
+    if settings.path is not None:
+        words += ["--config", str(settings.path)]
+    sys.exit(main(words))
 
 
 def _run(settings: Settings, runner: Runner) -> None:

@@ -146,7 +146,9 @@ class Stage:
                 prefix=self.prefix,
                 linger_ms=5 if embedded else 1,
                 fetch_wait_ms=5 if embedded else 100,
-                url=self.venue["url"],
+                url=self.venue["clob_url"],
+                gamma_url=self.venue["gamma_url"],
+                data_url=self.venue["data_url"],
                 market_ws=self.venue["ws_market"],
                 user_ws=self.venue["ws_user"],
                 activity_ws=self.venue["ws_activity"],
@@ -209,8 +211,8 @@ fetch_wait_ms = {fetch_wait_ms}
 
 [venue]
 clob_url = "{url}"
-gamma_url = "{url}"
-data_url = "{url}"
+gamma_url = "{gamma_url}"
+data_url = "{data_url}"
 relayer_url = "{url}"
 rpc_url = "{url}"
 market_ws_url = "{market_ws}"
