@@ -1,0 +1,56 @@
+"""Beginning a tape and putting policy on it, on both brokers."""
+
+import pytest
+
+from connectors.kafka.config import producer_config
+from connectors.kafka.producer import Producer
+from infra.tape import NoTape, apply_policy, begin, genesis, newest_policy
+from schemas import codec
+from schemas.policy import AccountPolicy, LeaderPolicy, PolicyDocument
+from schemas.records.system import Policy, Tick
+from schemas.wiring import KafkaWiring
+
+WALLET = "0x" + "a" * 40
+
+
+@pytest.fixture
+def wiring(any_broker, topics) -> KafkaWiring:
+    topics.make("tape")
+    return KafkaWiring(
+        bootstrap=any_broker.bootstrap, prefix=topics.prefix, linger_ms=5, fetch_wait_ms=5
+    )
+
+
+def document(ratio_micro: int) -> PolicyDocument:
+    leader = LeaderPolicy(wallet="0x" + "1" * 40)
+    account = AccountPolicy(name="main", wallet=WALLET, ratio_micro=ratio_micro, leaders=(leader,))
+    return PolicyDocument(accounts=(account,))
+
+
+def test_a_tape_begins_once(wiring) -> None:
+    assert genesis(wiring) is None
+    first = begin(wiring, ("main",))
+    assert begin(wiring, ("other",)) == first
+    assert genesis(wiring) == first
+    assert first.accounts == ("main",)
+
+
+def test_a_policy_is_appended_only_when_it_differs(wiring) -> None:
+    assert apply_policy(wiring, document(100_000)) == (
+        Policy(version=1, document=document(100_000)),
+        True,
+    )
+    assert apply_policy(wiring, document(100_000))[1] is False
+    second, appended = apply_policy(wiring, document(200_000))
+    assert (second.version, appended) == (2, True)
+    assert newest_policy(wiring) == second
+
+
+def test_a_tape_that_begins_with_anything_else_is_refused(wiring) -> None:
+    tick = Tick(producer="public", seq=1, now_ms=1, feeds={})
+    producer = Producer(producer_config(wiring.bootstrap))
+    producer.append_and_wait(
+        f"{wiring.prefix}tape", codec.encode(tick), key=None, partition=0, headers=()
+    )
+    with pytest.raises(NoTape, match="Tick"):
+        genesis(wiring)
