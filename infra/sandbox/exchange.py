@@ -9,7 +9,7 @@ stays known by its id, so the same bytes again are refused as a duplicate (API r
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from infra.sandbox import wire_user
 from infra.sandbox.admission import GTD_MARGIN_S, NO_BOOK, Admission
@@ -21,6 +21,7 @@ from infra.sandbox.liquidity import Liquidity, resting_maker
 from infra.sandbox.market import Market, resting_place
 from infra.sandbox.matching import (
     Fill,
+    Maker,
     Offer,
     Refusal,
     Terms,
@@ -29,6 +30,7 @@ from infra.sandbox.matching import (
     walk,
 )
 from infra.sandbox.orderbook import ASK, BID, Change
+from infra.sandbox.patterns import trade_groups, twins
 from infra.sandbox.records import Answer, Emission, Order, Trade
 from infra.sandbox.settings import SandboxSettings
 from infra.sandbox.settlement import Settlement
@@ -127,7 +129,7 @@ class Exchange:
     ) -> list[Trade]:
         """A leader's or stranger's taker order, matched at once; what is not filled is killed.
 
-        pattern: one trade, each fill a trade, twins (each fill halved into two equal ones), auto.
+        pattern is one of patterns.PATTERNS.
         """
         order = Order(
             order_id=self._liquidity.next_order_id(),
@@ -145,11 +147,11 @@ class Exchange:
         """Settle a taker's fills, tell everybody, and rest what is left of a limit order."""
         market = order.market
         if pattern == "twins":
-            fills = self._twins(order, fills)
+            fills = twins(order.terms.side, fills, lambda fill: self._twin_maker(order, fill))
         trades: list[Trade] = []
         if fills:
             self._liquidity.fund_makers(market, fills)
-            trades = self._settlement.match(order, self._groups(fills, pattern))
+            trades = self._settlement.match(order, trade_groups(fills, pattern, self._rng))
             self._fill_makers(market, trades)
             book_side = ASK if order.terms.side == "BUY" else BID
             for fill in fills:
@@ -160,28 +162,11 @@ class Exchange:
             self._rest_or_end(order, bool(fills))
         return trades
 
-    def _twins(self, order: Order, fills: list[Fill]) -> list[Fill]:
-        """Every fill of an even size as two equal ones with two makers."""
-        halves: list[Fill] = []
-        for fill in fills:
-            half, odd = divmod(fill.shares_micro, 2)
-            if odd or fill.usd_micro % 2 or fill.maker.order_id in self.orders:
-                halves.append(fill)
-                continue
-            for _ in range(2):
-                maker = self._liquidity.maker(order.token, order.terms.side, fill.price_micro)
-                offer = Offer(fill.price_micro, half, maker)
-                halves.append(fill_at(order.terms.side, offer, half))
-        return halves
-
-    def _groups(self, fills: list[Fill], pattern: str) -> Sequence[Sequence[Fill]]:
-        if pattern == "auto":
-            pattern = self._rng.choice(("one", "one", "two", "each"))
-        if pattern == "one" or len(fills) == 1:
-            return [fills]
-        if pattern == "two":
-            return [fills[:1], fills[1:]]
-        return [[fill] for fill in fills]
+    def _twin_maker(self, order: Order, fill: Fill) -> Maker | None:
+        """A new anonymous maker for half of a fill; a resting order's fill stays whole."""
+        if fill.maker.order_id in self.orders:
+            return None
+        return self._liquidity.maker(order.token, order.terms.side, fill.price_micro)
 
     def _record(self, order: Order, trades: list[Trade]) -> None:
         order.matched_shares_micro += sum(trade.shares_micro for trade in trades)

@@ -72,7 +72,7 @@ class Leader:
         self.wallet, self._rng, self._desk, self.homes = wallet, rng, desk, homes
         self.done = Done()
         self.resting = False
-        self._deck: list[str] = []
+        self._deck = [*DECK[::3], "short_lived"]
         self._quotes: list[str] = []
 
     def act(self) -> None:
@@ -178,13 +178,13 @@ class Leader:
             self._desk.cancel(order_id)
 
     def _short_lived(self) -> None:
-        """A trade in a market that resolves during the run, or anywhere."""
+        """A trade in the foreign market that closes first: it will be held to resolution."""
         homes = {market.condition_id for market, _ in self.homes}
         others = [m for m in self._desk.open_markets() if m.condition_id not in homes]
         if not others:
             self._add()
             return
-        market = self._rng.choice(others)
+        market = min(others, key=lambda m: m.wall_ms(m.stretch.market.close_ms))
         token = self._rng.randint(0, 1)
         self._buy(market, token, 60, 140, "auto")
 

@@ -68,6 +68,12 @@ class Ledger:
     def book(self, legs: tuple[Leg, ...]) -> None:
         """A match: outgoing amounts leave now, incoming ones are pending."""
         self._move(legs, 1)
+        for leg in legs:
+            key = (leg.wallet, leg.condition_id, leg.token)
+            if leg.side == "SELL" and self.shares_micro[key] < 0:
+                raise LedgerError(f"{leg.wallet} sells more of {leg.condition_id} than it holds")
+            if leg.side == "BUY" and self.cash_micro[leg.wallet] < 0:
+                raise LedgerError(f"{leg.wallet} spends more than it has")
 
     def confirm(self, legs: tuple[Leg, ...]) -> None:
         """Settlement: what was pending may be spent."""

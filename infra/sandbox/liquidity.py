@@ -6,7 +6,8 @@ limit, and split collateral when they sell what they do not hold.
 """
 
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from infra.sandbox.hashing import hex_id, uuid_id
 from infra.sandbox.ledger import Ledger
@@ -25,8 +26,15 @@ _SEVERAL_FROM_MICRO = 20_000_000
 class Liquidity:
     """Offers behind a market's displayed levels."""
 
-    def __init__(self, *, settings: SandboxSettings, rng: random.Random, ledger: Ledger) -> None:
-        self._rng, self._ledger = rng, ledger
+    def __init__(
+        self,
+        *,
+        settings: SandboxSettings,
+        rng: random.Random,
+        ledger: Ledger,
+        split: Callable[[str, Market, int], None],
+    ) -> None:
+        self._rng, self._ledger, self._split = rng, ledger, split
         self._orders = 0
         self._seed = settings.seed
         self.wallets = [hex_id(settings.seed, "stranger", i, size=20) for i in range(STRANGERS)]
@@ -86,12 +94,15 @@ class Liquidity:
         key = (wallet, market.condition_id, token)
         missing = shares_micro - self._ledger.shares_micro[key]
         if side == "SELL" and missing > 0 and wallet in self.wallets:
-            self._ledger.split(wallet, market.condition_id, missing)
+            self._split(wallet, market, missing)
 
     def fund_makers(self, market: Market, fills: list[Fill]) -> None:
+        """Fund every maker for all it sells in these fills together."""
+        needs: Counter[tuple[str, int, str]] = Counter()
         for fill in fills:
-            maker = fill.maker
-            self.fund(market, maker.wallet, maker.token, maker.side, fill.shares_micro)
+            needs[fill.maker.wallet, fill.maker.token, fill.maker.side] += fill.shares_micro
+        for (wallet, token, side), shares_micro in needs.items():
+            self.fund(market, wallet, token, side, shares_micro)
 
 
 def resting_maker(order: Order) -> Maker:

@@ -51,7 +51,6 @@ class Venue:
             agenda=self.agenda,
             emit=emit,
         )
-        self.liquidity = Liquidity(settings=settings, rng=rng("liquidity"), ledger=self.ledger)
         self.settlement = Settlement(
             settings=settings,
             rng=rng("settlement"),
@@ -60,6 +59,12 @@ class Venue:
             index=self.index,
             faults=self.faults,
             emit=emit,
+        )
+        self.liquidity = Liquidity(
+            settings=settings,
+            rng=rng("liquidity"),
+            ledger=self.ledger,
+            split=self.settlement.split,
         )
         self.exchange = Exchange(
             settings=settings,
