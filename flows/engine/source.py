@@ -13,7 +13,7 @@ tape's end.
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.kafka.config import Health, consumer_config
+from connectors.kafka.config import READER, Health, consumer_config
 from connectors.kafka.errors import stop_if_fatal
 from flows.engine.contiguous import Contiguity
 from flows.engine.fence import Fence
@@ -30,8 +30,8 @@ class TapeSource(FixedPartitionedSource[TapeRow, int]):
     """One partition of the tape as rows (offset, value); the snapshot is the next offset.
 
     hub: polled at each batch, and its `stop` ends the input. fence: begun here, after the refusals
-    and before the first read. group: where the lag is shown. until: the last offset to read, for
-    tests and replays.
+    and before the first read. group: where the lag is shown; None, for replays, shows none. until:
+    the last offset to read, for tests and replays.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class TapeSource(FixedPartitionedSource[TapeRow, int]):
         partition: int,
         *,
         fence: Fence,
-        group: str,
+        group: str | None,
         until: int | None = None,
     ) -> None:
         self._hub = hub
@@ -68,12 +68,17 @@ class TapeSource(FixedPartitionedSource[TapeRow, int]):
 class TapePart(StatefulSourcePartition[TapeRow, int]):
     """The running source; made by TapeSource. place: topic, partition and first offset."""
 
-    def __init__(self, hub: Hub, place: TopicPartition, *, group: str, until: int | None) -> None:
+    def __init__(
+        self, hub: Hub, place: TopicPartition, *, group: str | None, until: int | None
+    ) -> None:
         self._hub = hub
         self._until = until
         self._health = Health("tape")
         self._where = f"reading {place.topic}/{place.partition}"
-        config = consumer_config(hub.bootstrap, group=group, fetch_wait_ms=hub.fetch_wait_ms)
+        self._commits = group is not None
+        config = consumer_config(
+            hub.bootstrap, group=group or READER, fetch_wait_ms=hub.fetch_wait_ms
+        )
         self._consumer = Consumer({**config, **self._health.callbacks()})
         self._consumer.assign([place])
         self._due = Contiguity(place.offset)
@@ -100,6 +105,8 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
                 self._due.admit(offset)
                 # A record without a value is no record of ours: the decoder stops at it.
                 rows.append(TapeRow(offset, message.value() or b""))
+        if rows:
+            self._health.on_traffic()
         return rows
 
     def _past(self, offset: int) -> bool:
@@ -108,7 +115,7 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
     def snapshot(self) -> int:
         """The next offset; committed as well, for those who watch the lag."""
         due = self._due.next_offset
-        if due != self._committed.offset:
+        if self._commits and due != self._committed.offset:
             self._committed = TopicPartition(self._committed.topic, self._committed.partition, due)
             # Nobody reads it to go on from, so nothing waits for it, nor for its failure.
             self._consumer.commit(offsets=[self._committed], asynchronous=True)

@@ -86,7 +86,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: str
     tape: str
     topics: dict[str, str]
-    group: str
+    group: str | None
     state: str | None = None
     epoch_s: float = 0.1
     until: int | None = None
