@@ -171,5 +171,5 @@ def shares_of(
 def lower_baselines(account: AccountState, wallet: Wallet, token: Token, exposure: int) -> None:
     """What the leader sold of his baseline is gone from it."""
     base = account.baseline.get(wallet)
-    if base is not None and base.get(token, 0) > exposure:
+    if base is not None and token in base:
         base[token] = lowered(exposure, base[token])

@@ -17,8 +17,12 @@ def excess(exposure_micro: int, baseline_micro: int) -> int:
 
 
 def lowered(exposure_micro: int, baseline_micro: int) -> int:
-    """Baseline after the exposure moved: it never exceeds what he still holds."""
-    return min(baseline_micro, exposure_micro)
+    """Baseline after the exposure moved: it never exceeds what he still holds.
+
+    An exposure below zero means that a sell became known before its buy or before the opening
+    report; it holds nothing, and takes nothing from a baseline that is not known yet.
+    """
+    return min(baseline_micro, max(exposure_micro, 0))
 
 
 def unpaired(excesses: Sequence[int]) -> list[int]:

@@ -98,16 +98,21 @@ class LeaderGroups:
                 group.absent = None
             elif group.absent is None:
                 group.absent = read.instance
+            elif group.absent == read.instance:
+                continue  # one answer twice on the tape is one witness
             elif group.shares_micro and read.asked_ms >= group.venue_ms + withdraw_after_ms:
                 self.withdrawable.append((group_id, group.absent, read.instance))
         self._forget(read.upto_ms - forget_after_ms)
 
     def withdraw(self, group_id: Group) -> Delta | None:
-        """Set a group's total to nothing; what that changes."""
+        """Set a group's total to nothing, as REST stated it; what that changes."""
         self.withdrawable = [w for w in self.withdrawable if w[0] != group_id]
         group = self.groups[group_id]
         delta = _delta(group, 0, 0)
         group.shares_micro = group.cash_micro = 0
+        group.rest = True
+        if group.venue_ms < self.forgotten_upto_ms:
+            del self.groups[group_id]
         return delta
 
     def _covered(self, read: ReadDone) -> list[Group]:
@@ -120,8 +125,10 @@ class LeaderGroups:
             return
         self.forgotten_upto_ms = line_ms
         cut = bisect_left(self.by_time, (line_ms, ""))
+        proven = [group_id for group_id, _, _ in self.withdrawable]
         for _, group_id in self.by_time[:cut]:
-            del self.groups[group_id]
+            if group_id not in proven:  # the withdrawal comes first, and forgets it
+                del self.groups[group_id]
         del self.by_time[:cut]
 
 

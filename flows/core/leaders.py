@@ -83,18 +83,22 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
 def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]:
     """Events that follow from the record; each is evolved before the next is drawn."""
     match record:
-        case Policy():
+        case Policy() if state.clock.ticks:
             yield from _decide_followed(state)
         case LeaderFills() | LeaderMove():
             yield from _decide_earlier(state, record.leader)
         case ReadDone() if record.leader in state.leaders:
             yield from _decide_withdrawn(state, record.leader)
+            yield from _decide_earlier(state, record.leader)
         case LeaderIncomplete() if record.leader in state.leaders:
             if record.leader not in state.marks:
                 yield journal.LeaderMarked(
                     leader=record.leader, complete=False, reason=record.reason
                 )
         case Tick():
+            if state.clock.ticks == 1:
+                # A policy that stood on the tape before any time did: nobody is followed since 0.
+                yield from _decide_followed(state)
             yield from _decide_windows(state)
             for wallet, leader in state.leaders.items():
                 yield from _decide_audit(wallet, leader, wallet in state.marks)
@@ -153,6 +157,8 @@ def _observe_move(state: LeadersState, record: LeaderMove) -> None:
 
 def _take(state: LeadersState, leader: LeaderState, delta: Delta, recv_ns: int) -> None:
     """A delta enters the audit by venue time, and a window unless it is from before the follow."""
+    if leader.audit.opened_with(delta.venue_ms, state.policy.leader_report_lag_ms):
+        return  # the opening report counted it
     leader.audit.move(delta.token, delta.condition, delta.shares_micro, delta.venue_ms)
     if delta.venue_ms // SECOND_MS < leader.since_ms // SECOND_MS:
         leader.earlier.append(delta)

@@ -178,15 +178,23 @@ def _observe_tick(state: PlanState, tick: Tick) -> None:
 def _observe_policy(state: PlanState, record: Policy) -> None:
     """Caps, ratios and accounts of the newest policy; an account that left it only rests."""
     state.policy = record.document
+    rested = [name for name, account in state.accounts.items() if not account.active]
     for account in state.accounts.values():
         account.active = False
     for terms in record.document.accounts:
-        known = state.accounts.setdefault(Account(terms.name), AccountState(terms))
+        name = Account(terms.name)
+        known = state.accounts.setdefault(name, AccountState(terms))
         known.policy, known.active, known.halted = terms, True, None
+        # Whom it did not follow until now it follows from now on.
+        kept = [] if name in rested else [leader.wallet for leader in terms.leaders]
+        known.baseline = {w: base for w, base in known.baseline.items() if w in kept}
     _begin_baselines(state)
     for view in state.leaders.values():
         for token in view.exposure:
             state.touch_market(token)
+    for account in state.accounts.values():
+        for token in account.positions:
+            state.touch(token)
 
 
 def _begin_baselines(state: PlanState) -> None:

@@ -8,7 +8,15 @@ and per token the row of contradicting reports and the newest agreement are kept
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flows.core.reconcile import Interval, Rebuilt, compare, following, verdict
+from flows.core.reconcile import (
+    AGREEING_REPORTS,
+    SECOND_MS,
+    Interval,
+    Rebuilt,
+    compare,
+    following,
+    verdict,
+)
 from schemas.records.base import Condition, Token
 from schemas.records.own import PositionsReport, ReportAsked
 
@@ -45,6 +53,7 @@ class Subject:
     asked: dict[str, int] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     opened_by: str | None = None
+    opened_ms: int = 0
     opening: dict[Token, str] = field(default_factory=dict)
     rows: dict[Token, tuple[Interval, ...]] = field(default_factory=dict)
     confirmed_ms: dict[Token, int] = field(default_factory=dict)
@@ -96,25 +105,31 @@ class Subject:
             if token not in skipped
         ]
 
+    def opened_with(self, venue_ms: int, lag_ms: int) -> bool:
+        """Whether the report that opened the ledger knew for sure what happened at this time."""
+        line = (self.opened_ms - lag_ms) // SECOND_MS - 1
+        return self.opened_by is not None and venue_ms // SECOND_MS < line
+
     def judge(self, waiting: Waiting, now_ms: int, lag_ms: int, skip: Iterable[Token]) -> bool:
         """Hold one report against what we rebuilt; what it proves goes to findings.
 
         Whether all of it agreed is returned. The first report of a wallet opens its ledger:
         what it says beyond our own record was there before, and needs no second witness unless
-        fills near its moment leave more than one difference possible.
+        fills near its moment leave more than one difference possible. What it says less than our
+        record was never there before: that is drift, as in any other report.
         """
         first = self.opened_by is None
         clean = True
         for token, interval in self.intervals(waiting, lag_ms, skip):
             clean = clean and interval.agrees
-            if first and not interval.agrees:
+            if first and interval.high_micro > 0:
                 self.opening[token] = interval.report
             self._accept(token, interval, now_ms)
-            sure = first and interval.low_micro == interval.high_micro
-            proof = interval if sure and not interval.agrees else verdict(self.rows[token])
+            proof = self._proof(token, interval, first)
             if proof is not None:
                 names = tuple(i.report for i in self.rows[token])
-                self.findings.append(Finding(token, proof, names, token in self.opening))
+                before = token in self.opening and proof.low_micro > 0
+                self.findings.append(Finding(token, proof, names, before))
         self._conclude(waiting)
         return clean
 
@@ -129,12 +144,20 @@ class Subject:
         self.rows[token] = following(self.rows.get(token, ()), interval)
         if interval.agrees:
             self.confirmed_ms[token] = now_ms
+
+    def _proof(self, token: Token, interval: Interval, first: bool) -> Interval | None:
+        if first and interval.low_micro == interval.high_micro > 0:
+            return interval
+        proof = verdict(self.rows[token])
+        if proof is None and (len(self.rows[token]) == AGREEING_REPORTS or interval.is_zero):
+            # As many reports as prove a difference found none: nothing more was there before.
             self.opening.pop(token, None)
+        return proof
 
     def _conclude(self, waiting: Waiting) -> None:
         self.waiting.remove(waiting)
         if self.opened_by is None:
-            self.opened_by = waiting.report.report
+            self.opened_by, self.opened_ms = waiting.report.report, waiting.asked_ms
         for row in waiting.report.rows:
             self.condition_of.setdefault(row.token, row.condition)
         for rebuilt in self.rebuilt.values():
