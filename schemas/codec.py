@@ -7,7 +7,7 @@ readers of the journal may pass over it and count.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Union
 
 import msgspec
@@ -107,6 +107,8 @@ _encoder = msgspec.json.Encoder()
 _head = msgspec.json.Decoder(_Head)
 _envelope = msgspec.json.Decoder(Envelope)
 _any = msgspec.json.Decoder(Union[tuple(KINDS.values())])  # noqa: UP007
+# msgspec lets the last two through as they are: text that is not UTF-8, brackets too deep.
+_MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: Record) -> bytes:
@@ -119,31 +121,40 @@ def headers(record: Record) -> tuple[tuple[str, bytes], ...]:
     return (("kind", type(record).__name__.encode()), ("v", str(record.v).encode()))
 
 
-def decode(data: bytes) -> Record:
+def decode(
+    data: bytes, *, older: Mapping[tuple[str, int], Callable[[bytes], Record]] = OLDER
+) -> Record:
     """The record in these bytes, upcast from an older version if need be.
 
     Raises UnknownKind, NewerVersion or UndecodableRecord; the caller decides whether that stops it.
     """
     try:
         record: Record = _any.decode(data)
-    except msgspec.MsgspecError as error:
-        return _decode_other(data, error)
-    return record if record.v == CURRENT[type(record).__name__] else _decode_other(data, None)
+    except _MALFORMED as error:
+        return _decode_other(data, older, error)
+    if record.v == CURRENT[type(record).__name__]:
+        return record
+    return _decode_other(data, older, None)
 
 
-def _decode_other(data: bytes, error: Exception | None) -> Record:
+def _decode_other(
+    data: bytes,
+    older: Mapping[tuple[str, int], Callable[[bytes], Record]],
+    error: Exception | None,
+) -> Record:
     try:
         head = _head.decode(data)
-    except msgspec.MsgspecError as bad:
+    except _MALFORMED as bad:
         raise UndecodableRecord(f"not a record ({bad}): {data[:120]!r}") from bad
     if head.kind not in KINDS:
         raise UnknownKind(f"kind {head.kind!r} is not known here; deploy readers before writers")
     if head.v > CURRENT[head.kind]:
         raise NewerVersion(f"{head.kind} v{head.v} is newer than v{CURRENT[head.kind]} known here")
-    older = OLDER.get((head.kind, head.v))
-    if older is None:
-        raise UndecodableRecord(f"{head.kind} v{head.v}: {error}: {data[:120]!r}") from error
-    return older(data)
+    upcast = older.get((head.kind, head.v))
+    if upcast is None:
+        why = error or "no decoder for this version"
+        raise UndecodableRecord(f"{head.kind} v{head.v}: {why}: {data[:120]!r}") from error
+    return upcast(data)
 
 
 def seal(event: Record, envelope: Envelope) -> bytes:
@@ -156,7 +167,7 @@ def unseal(data: bytes) -> tuple[Envelope, Record]:
     """Envelope and event of one journal, orders or watch record."""
     try:
         envelope = _envelope.decode(data)
-    except msgspec.MsgspecError as error:
+    except _MALFORMED as error:
         raise UndecodableRecord(f"no envelope ({error}): {data[:120]!r}") from error
     return envelope, decode(data)
 

@@ -99,6 +99,9 @@ def check_policy(policy: PolicyDocument) -> PolicyDocument:
     names = [account.name for account in policy.accounts]
     if len(set(names)) != len(names):
         raise PolicyError("policy.accounts: two accounts have the same name")
+    wallets = [account.wallet for account in policy.accounts]
+    if len(set(wallets)) != len(wallets):
+        raise PolicyError("policy.accounts: two accounts have the same wallet")
     for account in policy.accounts:
         _check_account(account)
     for field in (f for f in policy.__struct_fields__ if f.endswith("_ms")):
@@ -107,6 +110,9 @@ def check_policy(policy: PolicyDocument) -> PolicyDocument:
     for field in ("depth_share_micro", "band_micro"):
         if not 0 < getattr(policy, field) <= 1_000_000:
             raise PolicyError(f"policy.{field[:-6]}: must be above 0 and at most 1")
+    for field in ("min_order_usd_micro", "dust_micro"):
+        if getattr(policy, field) < 0:
+            raise PolicyError(f"policy.{field[:-6]}: must not be negative")
     if not 0 <= policy.slippage_micro < 1_000_000:
         raise PolicyError("policy.slippage: must be at least 0 and below 1 USD a share")
     if policy.quiet_ms > policy.net_window_ms:
@@ -122,6 +128,8 @@ def _check_account(account: AccountPolicy) -> None:
     wallets = [leader.wallet for leader in account.leaders]
     if len(set(wallets)) != len(wallets):
         raise PolicyError(f"{where}.leaders: a wallet is named twice")
+    if account.wallet in wallets:
+        raise PolicyError(f"{where}.leaders: an account cannot follow its own wallet")
     if account.ratio_micro <= 0:
         raise PolicyError(f"{where}.ratio: must be above 0")
     for field in ("cap_trade_usd_micro", "cap_market_usd_micro", "cap_account_usd_micro"):

@@ -17,7 +17,7 @@ import msgspec
 
 from schemas.policy import PolicyDocument, check_policy
 from schemas.units import UnitError, parse_micro
-from schemas.wiring import Wiring
+from schemas.wiring import Wiring, check_wiring
 
 T = TypeVar("T", bound=msgspec.Struct)
 PREFIX = "TRUECOPY__"
@@ -52,7 +52,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
     wiring = {key: value for key, value in document.items() if key != "policy"}
     try:
         return Settings(
-            wiring=_build(Wiring, wiring, "", beside=("policy",)),
+            wiring=check_wiring(_build(Wiring, wiring, "", beside=("policy",))),
             policy=check_policy(_build(PolicyDocument, policy, "policy")),
         )
     except ValueError as error:

@@ -6,7 +6,7 @@ decimals (API reference 6.4), so parsing them loses nothing; JSON doubles of the
 (10.1), and get their own function.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
 
 MICRO = 1_000_000
 LOT_MICRO = 10_000
@@ -15,17 +15,36 @@ CENT_MICRO = 10_000
 """A market order's own side is rounded to whole cents or hundredths (6.4)."""
 
 
+# Contexts of our own: the default one drops digits past the 28th without a word.
+_DIGITS = 80
+_EXACT = Context(prec=_DIGITS, Emax=_DIGITS, traps=[Inexact, InvalidOperation, Overflow])
+_NEAREST = Context(prec=_DIGITS, Emax=_DIGITS, traps=[InvalidOperation, Overflow])
+
+
 class UnitError(ValueError):
     """A number that is not an exact count of millionths; the message names the text."""
+
+
+def _finite(number: str | int | Decimal) -> Decimal:
+    # Decimal() also takes booleans, floats and triples, which are never meant as amounts.
+    if isinstance(number, bool) or not isinstance(number, (str, int, Decimal)):
+        raise UnitError(f"{number!r} is not a decimal number")
+    try:
+        value = Decimal(number)
+    except InvalidOperation as error:
+        raise UnitError(f"{number!r} is not a decimal number") from error
+    if not value.is_finite():
+        raise UnitError(f"{number!r} is not a finite number")
+    return value
 
 
 def parse_micro(text: str | int | Decimal) -> int:
     """Exact count of millionths in a decimal text; raises UnitError if any digit would be lost."""
     try:
-        scaled = Decimal(text) * MICRO
-        whole = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError, TypeError) as error:
-        raise UnitError(f"{text!r} is not a decimal number") from error
+        scaled = _EXACT.multiply(_finite(text), MICRO)
+    except ArithmeticError as error:
+        raise UnitError(f"{text!r} has more than {_DIGITS} digits") from error
+    whole = int(scaled)
     if whole != scaled:
         raise UnitError(f"{text!r} has more than six decimals")
     return whole
@@ -33,11 +52,12 @@ def parse_micro(text: str | int | Decimal) -> int:
 
 def parse_micro_half_even(number: float | str | Decimal) -> int:
     """Nearest count of millionths of a JSON double, ties to even; for sizes the Data API sends."""
-    try:
-        value = Decimal(repr(number) if isinstance(number, float) else number)
-        return int((value * MICRO).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
-    except (InvalidOperation, ValueError, OverflowError, TypeError) as error:
-        raise UnitError(f"{number!r} is not a finite number") from error
+    value = _finite(repr(number) if isinstance(number, float) else number)
+    try:  # one rounding only: first to 28 digits and then to six decimals can miss a tie
+        nearest = value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN, _NEAREST)
+    except ArithmeticError as error:
+        raise UnitError(f"{number!r} has more than {_DIGITS} digits") from error
+    return int(nearest.scaleb(6, _NEAREST))
 
 
 def format_micro(micro: int) -> str:

@@ -5,7 +5,14 @@ Polymarket's place without a change of code. Secrets are never settings: files h
 name the files.
 """
 
+from math import inf
+from typing import Literal
+
 import msgspec
+
+
+class WiringError(ValueError):
+    """Wiring that no process could run on; the message names the key and the permitted range."""
 
 
 class _Wiring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +121,7 @@ class ExecutionWiring(_Wiring, frozen=True):
     """
 
     producer: str = "execution"
-    backend: str = "paper"
+    backend: Literal["live", "paper"] = "paper"
     key_file: str = ""
     credentials_file: str = ""
     workers: int = 8
@@ -143,3 +150,38 @@ class Wiring(_Wiring, frozen=True):
     account: AccountWiring = AccountWiring()
     execution: ExecutionWiring = ExecutionWiring()
     flow: FlowWiring = FlowWiring()
+
+
+_MAY_BE_ZERO = frozenset(
+    [
+        "shard",
+        "linger_ms",
+        "fetch_wait_ms",
+        "depth_interval_ms",
+        "overlap_ms",
+        "index_lag_ms",
+        "hash_budget_us_per_s",
+        "signature_type",
+        "latency_ms",
+        "settle_ms",
+        "cash_usd_micro",
+    ]
+)
+
+
+def check_wiring(wiring: Wiring) -> Wiring:
+    """The same wiring, or WiringError naming the first number no process could run on."""
+    for section in wiring.__struct_fields__:
+        _check_numbers(getattr(wiring, section), section)
+    return wiring
+
+
+def _check_numbers(part: _Wiring, where: str) -> None:
+    for name in part.__struct_fields__:
+        value, key = getattr(part, name), f"{where}.{name.removesuffix('_micro')}"
+        if isinstance(value, _Wiring):
+            _check_numbers(value, key)
+        elif isinstance(value, (int, float)):
+            zero = name in _MAY_BE_ZERO
+            if not (0 < value < inf or (zero and value == 0)):
+                raise WiringError(f"{key}: must be {'at least' if zero else 'above'} 0")
