@@ -31,18 +31,6 @@ def test_what_was_appended_is_read_in_order_on_both_brokers(any_broker: Any, top
     assert read(any_broker.bootstrap, topic, 100) == values
 
 
-def test_a_killed_node_comes_back_with_what_it_had_acknowledged(real_kafka_cluster: Any) -> None:
-    kafka = real_kafka_cluster()
-    kafka.create_topic("log")
-    append(kafka.bootstrap, "log", [b"1", b"2"])
-    kafka.nodes[0].kill()
-    assert not kafka.nodes[0].running
-    kafka.nodes[0].start()
-    kafka.wait_ready()
-    append(kafka.bootstrap, "log", [b"3"])
-    assert read(kafka.bootstrap, "log", 3) == [b"1", b"2", b"3"]
-
-
 def test_an_embedded_broker_that_was_down_still_has_its_records(embedded: EmbeddedBroker) -> None:
     embedded.create_topic("log", 1)
     append(embedded.bootstrap, "log", [b"1"])

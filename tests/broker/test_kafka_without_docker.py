@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.config import admin_config, consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader
@@ -19,7 +21,6 @@ from connectors.kafka.producer import Producer
 from infra.kafka import install
 from infra.kafka.__main__ import main
 from infra.kafka.node import free_ports, listens
-from infra.topics import apply
 
 
 @pytest.fixture
@@ -62,61 +63,54 @@ def falls_silent(port: int) -> bool:
     return not listens(port)
 
 
-def test_up_serves_until_down_and_keeps_its_records_for_the_next_up(
-    up: Any, tmp_path: Path
-) -> None:
-    data = ("--data", str(tmp_path))
-    assert run("status", *data) == (1, f"no broker is running on {tmp_path}")
-    assert run("down", *data) == (0, f"no broker is running on {tmp_path}")
-    process, bootstrap = up()
-    assert run("status", *data) == (0, f"a broker is running on {tmp_path}, pid {process.pid}")
-    code, said = run("up", *data)
-    assert (code, said) == (1, f"Error: a broker is running on {tmp_path} already")
-    assert run("down", *data) == (0, f"stopped the broker on {tmp_path}")
-    assert process.wait(10) == 0
-    cluster_id = (tmp_path / "cluster.id").read_text()
-    process, bootstrap = up()
-    assert AdminClient(admin_config(bootstrap)).list_topics(timeout=10).cluster_id == cluster_id
-
-
-def test_up_that_is_killed_takes_its_jvm_along_and_loses_nothing(up: Any) -> None:
-    process, bootstrap = up()
-    apply(bootstrap)
-    producer = Producer(producer_config(bootstrap))
-    assert producer.append_and_wait("tape", b"0", key=None, partition=0, timeout_s=30) == 0
-    process.kill()
-    process.wait()
-    assert falls_silent(int(bootstrap.split(":")[1]))
-    up()
-    assert producer.append_and_wait("tape", b"1", key=None, partition=0, timeout_s=30) == 1
-    with PartitionReader(consumer_config(bootstrap), {("tape", 0): 0}) as reader:
-        rows = [row for batch in reader.read_to(reader.end_offsets()) for row in batch]
-    assert [row.value for row in rows] == [b"0", b"1"]
-
-
-def test_a_port_that_is_taken_is_named(up: Any, tmp_path: Path) -> None:
-    _, bootstrap = up()
-    other = tmp_path / "other"
-    port = bootstrap.split(":")[1]
-    assert run("up", "--port", port, "--data", str(other)) == (
-        1,
-        f"Error: port {port} is taken; choose another with --port",
-    )
-
-
 def children(pid: int) -> list[int]:
     """Child processes, whichever thread started them."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for file in files for child in file.read_text().split()]
 
 
-def test_a_broker_that_ends_by_itself_ends_up_too_and_is_named(up: Any) -> None:
+def test_up_serves_until_down_and_ends_by_name_with_its_broker(up: Any, tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    assert run("status", *data) == (1, f"no broker is running on {tmp_path}")
+    assert run("down", *data) == (0, f"no broker is running on {tmp_path}")
     process, _ = up()
+    assert run("status", *data) == (0, f"a broker is running on {tmp_path}, pid {process.pid}")
+    assert run("up", *data) == (1, f"Error: a broker is running on {tmp_path} already")
+    assert run("down", *data) == (0, f"stopped the broker on {tmp_path}")
+    assert process.wait(10) == 0
+    process, bootstrap = up()
+    found = str(AdminClient(admin_config(bootstrap)).list_topics(timeout=10).cluster_id)
+    assert found == (tmp_path / "cluster.id").read_text()
     [java] = children(process.pid)
     os.kill(java, signal.SIGKILL)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 1
     assert said.startswith("Error: the broker ended by itself")
+
+
+def test_up_that_is_killed_takes_its_jvm_along_and_loses_nothing(up: Any) -> None:
+    process, bootstrap = up()
+    admin = AdminClient(admin_config(bootstrap))
+    admin.create_topics([NewTopic("log", 1)])["log"].result(15)
+    producer = Producer(producer_config(bootstrap))
+    assert producer.append_and_wait("log", b"0", key=None, partition=0, timeout_s=30) == 0
+    process.kill()
+    process.wait()
+    assert falls_silent(int(bootstrap.split(":")[1]))
+    up()
+    assert producer.append_and_wait("log", b"1", key=None, partition=0, timeout_s=30) == 1
+    with PartitionReader(consumer_config(bootstrap), {("log", 0): 0}) as reader:
+        rows = [row for batch in reader.read_to(reader.end_offsets()) for row in batch]
+    assert [row.value for row in rows] == [b"0", b"1"]
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run("up", "--port", str(port), "--data", str(tmp_path)) == (
+            1,
+            f"Error: port {port} is taken; choose another with --port",
+        )
 
 
 def test_a_node_outlives_the_thread_that_started_it_but_not_the_process(

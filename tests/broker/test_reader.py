@@ -93,38 +93,29 @@ def stopped(node: Node) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("outage", [killed, stopped])
-def test_a_reader_waits_through_an_outage_and_misses_nothing(
+def test_reader_and_positions_wait_through_an_outage_and_nothing_is_missed(
     real_kafka_cluster: Any, outage: Callable[[Node], Callable[[], None]]
 ) -> None:
     kafka = real_kafka_cluster()
     kafka.create_topic("log")
     append(kafka.bootstrap, "log", numbered(100))
+    positions = GroupOffsets(kafka.bootstrap, "executor")
+    positions.commit("log", 0, 50)
     with PartitionReader(consumer_config(kafka.bootstrap), {("log", 0): 0}) as reader:
         rows = read(reader, 100)
         end_outage = outage(kafka.nodes[0])
         assert reader.read(10, 1.0) == []
-        # Asked in the middle of the outage: this answer must wait, too.
+        # Asked in the middle of the outage: these answers must wait, too.
         timer = threading.Timer(1.0, end_outage)
         timer.start()
+        positions.commit("log", 0, 100, "noted")
+        assert positions.committed("log", 0) == Committed(offset=100, metadata="noted")
         assert reader.end_offsets() == {("log", 0): 100}
         timer.join()
         append(kafka.bootstrap, "log", numbered(100, first=100))
         rows += read(reader, 100)
+    positions.close()
     assert [(row.offset, row.value) for row in rows] == list(enumerate(numbered(200)))
-
-
-def test_group_offsets_wait_through_an_outage(real_kafka_cluster: Any) -> None:
-    kafka = real_kafka_cluster()
-    kafka.create_topic("log")
-    offsets = GroupOffsets(kafka.bootstrap, "executor")
-    offsets.commit("log", 0, 1, "41")
-    kafka.nodes[0].kill()
-    timer = threading.Timer(1.0, kafka.nodes[0].start)
-    timer.start()
-    offsets.commit("log", 0, 2, "42")
-    timer.join()
-    assert offsets.committed("log", 0) == Committed(offset=2, metadata="42")
-    offsets.close()
 
 
 def test_an_offset_beyond_the_end_is_a_named_error_never_a_jump(
