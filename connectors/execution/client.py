@@ -2,8 +2,8 @@
 
 With client_open.py the only place that imports it. Signs with create_market_order and sends with
 post_order; never place_* (they approve on chain and send twice). The client's market cache outlives
-a tick change and decides the amounts' decimals (6.4), so there is one signing client per tick,
-opened anew when its amounts do not fit. Nothing of the client's types leaves this module.
+a tick change and decides the amounts' decimals (6.4), so `sign(anew=True)` signs with a new client.
+Nothing of the client's types leaves this module.
 """
 
 import asyncio
@@ -49,22 +49,23 @@ class VenueClient:
         *,
         post_timeout_s: float,
     ) -> None:
-        """asking posts and looks up; open_one makes a further client, for signing."""
+        """asking posts and looks up, and signs until open_one has to make another for that."""
         self._open_one = open_one
         self._asking = asking
         self._post_timeout_s = post_timeout_s
-        self._signing: dict[int, AsyncSecureClient] = {}
+        self._signing = asking
         self._lock = asyncio.Lock()
 
     async def sign(self, request: OrderRequested, *, anew: bool) -> dict[str, Any]:
-        """Payload of a signed FAK order. anew: forget what the client cached at this tick.
+        """Payload of a signed FAK order. anew: forget what the client has cached (0.3 s).
 
         Raises NotBuilt or NotAnswered.
         """
         async with self._lock:
-            client = await self._signer(request.tick_micro, anew)
+            if anew:
+                await self._reopen()
             try:
-                signed = await _create(client, request)
+                signed = await _create(self._signing, request)
             except (sdk.UserInputError, sdk.SigningError) as error:
                 raise NotBuilt(str(error)) from error
             except (sdk.PolymarketError, TimeoutError) as error:
@@ -119,18 +120,18 @@ class VenueClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in (self._asking, *self._signing.values()):
-            await client.close()
+        await self._asking.close()
+        if self._signing is not self._asking:
+            await self._signing.close()
 
-    async def _signer(self, tick_micro: int, anew: bool) -> AsyncSecureClient:
-        if anew and tick_micro in self._signing:
-            await self._signing.pop(tick_micro).close()
-        if tick_micro not in self._signing:
-            try:
-                self._signing[tick_micro] = await self._open_one()
-            except ClientRefused as error:
-                raise NotAnswered(str(error)) from error
-        return self._signing[tick_micro]
+    async def _reopen(self) -> None:
+        try:
+            fresh = await self._open_one()
+        except ClientRefused as error:
+            raise NotAnswered(str(error)) from error
+        if self._signing is not self._asking:
+            await self._signing.close()
+        self._signing = fresh
 
     async def _listed(self, order: OrderHash) -> OpenOrder | None:
         try:

@@ -7,7 +7,7 @@ nowhere else; no message of this module quotes any of it.
 
 import dataclasses
 from importlib import metadata
-from typing import Final
+from typing import Any, Final
 
 from eth_account import Account as EthAccount
 from polymarket import AsyncSecureClient
@@ -43,19 +43,23 @@ class ApiCredentials:
 def environment_for(venue: VenueWiring) -> Environment:
     """The client's environment for these addresses. Raises ClientMismatch."""
     installed = metadata.version("polymarket-client")
+    return environment_of(venue, installed, getattr(private, "PRODUCTION_CONFIG", None))
+
+
+def environment_of(venue: VenueWiring, installed: str, config: Any) -> Environment:
+    """The same for a given version and configuration of the client. Raises ClientMismatch."""
     if installed != VERSION:
         raise ClientMismatch(
             f"polymarket-client {installed} is installed, this program is written for {VERSION}; "
             "install the locked requirements"
         )
-    config = getattr(private, "PRODUCTION_CONFIG", None)
     names = {f.name for f in dataclasses.fields(config)} if config is not None else set()
     missing = [name for name in (*_REPLACED, *_SOCKETS) if name not in names]
     if missing or not callable(getattr(private, "create_environment", None)):
         raise ClientMismatch(f"the client's environment module changed shape: {missing or 'gone'}")
     urls = {name: getattr(venue, name) for name in _REPLACED}
     urls |= {"clob_market_ws_url": venue.market_ws_url, "clob_user_ws_url": venue.user_ws_url}
-    replaced = dataclasses.replace(private.PRODUCTION_CONFIG, **urls)
+    replaced = dataclasses.replace(config, **urls)
     return private.create_environment(name="truecopy", config=replaced)
 
 

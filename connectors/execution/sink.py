@@ -100,6 +100,7 @@ class Sink:
         """Bring one intent to its end; False if stopped before. Called once per intent."""
         life = self._mirror.ledger.life(request.intent)
         witness = Witness(met_ms=self.now_ms())
+        await self._outside.checkpoint("taken")
         while not stop.is_set():
             action = self._next(life, request, witness)
             if isinstance(action, Done):

@@ -12,7 +12,7 @@ from connectors.execution.backend import NotThere, Refusal, Seen, Sighting, Sign
 from connectors.execution.mirror import Mirror
 from connectors.execution.plan import Rules
 from connectors.execution.sink import Checkpoint, Outside, Pause, Sink, no_checkpoint
-from schemas import codec
+from schemas.codec import decode, encode
 from schemas.records.base import Account, Condition, Intent, OrderHash, Record, Token
 from schemas.records.journal import OrderRequested
 from schemas.records.own import OrderAnswered, OrderSigned, OwnFill
@@ -149,7 +149,7 @@ class MemoryTape:
 
     def put(self, record: Record) -> int:
         """The same, synchronously."""
-        self.records.append(codec.decode(codec.encode(record)))
+        self.records.append(decode(encode(record)))
         offset = len(self.records) - 1
         for mirror in self.mirrors:
             mirror.take([(offset, self.records[offset])], offset + 1)
