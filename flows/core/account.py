@@ -87,10 +87,11 @@ class AccountState:
     holds: dict[Token, Hold] = field(default_factory=dict)
     retries: dict[Token, Retry] = field(default_factory=dict)
     audit: Subject = field(default_factory=Subject)
-    asked: dict[str, int] = field(default_factory=dict)
+    cash_asked: dict[str, int] = field(default_factory=dict)
     cash_micro: int | None = None
     cash_as_of_ms: int = 0
-    spent_since_micro: int = 0
+    spent_micro: int = 0
+    spent_before_micro: int = 0
     foreign: dict[Token, int] = field(default_factory=dict)
     halted: str | None = None
     totals: Totals = field(default_factory=Totals)
@@ -134,7 +135,8 @@ class AccountState:
         """Reported collateral less what was spent since it was asked and what is reserved."""
         if self.cash_micro is None:
             return None
-        return self.cash_micro - self.spent_since_micro - self.reserved_micro()
+        spent_since = self.spent_micro - self.spent_before_micro
+        return self.cash_micro - spent_since - self.reserved_micro()
 
     def forget_ended(self) -> None:
         """Drop the oldest ended orders beyond ENDED_MAX."""

@@ -21,6 +21,8 @@ from schemas.units import floor_div
 AUTH_STATUSES = (401, 403)
 """Refused credentials or region: nothing more is sent until a new policy says so."""
 RETRY_DOUBLINGS_MAX = 5
+ASKED_MAX = 64
+"""Balance reads that may be without an answer; the answer to an older one says nothing."""
 
 OrderRecord = own.OrderSigned | own.OrderAnswered | own.OrderExpired | own.OrderAbsent
 
@@ -202,11 +204,16 @@ def observe_report(
     match record:
         case own.ReportAsked() if record.about == "positions":
             account.audit.observe_asked(record)
+        case own.ReportAsked() if record.about == "balance":
+            account.cash_asked[record.report] = account.spent_micro
+            while len(account.cash_asked) > ASKED_MAX:
+                del account.cash_asked[next(iter(account.cash_asked))]
         case own.PositionsReport():
             account.audit.observe_report(record)
-        case own.BalanceReport():
+        case own.BalanceReport() if record.report in account.cash_asked:
+            # It may not know what was spent between its question and its answer.
+            account.spent_before_micro = account.cash_asked.pop(record.report)
             account.cash_micro, account.cash_as_of_ms = record.usd_micro, record.answered_ms
-            account.spent_since_micro = 0
 
 
 def observe_open_orders(
@@ -313,7 +320,7 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
     signed = event.shares_micro if event.side == "BUY" else -event.shares_micro
     account.audit.move(event.token, event.condition, signed, event.venue_ms)
     spent = event.cash_micro if event.side == "BUY" else -event.cash_micro
-    account.spent_since_micro += spent + event.fee_micro
+    account.spent_micro += spent + event.fee_micro
     order = account.orders.get(event.intent or Intent(""))
     if order is not None:
         order.booked_micro += event.shares_micro
@@ -329,7 +336,7 @@ def evolve_settled(account: AccountState, event: journal.FillSettled) -> None:
         signed = fill.shares_micro if fill.side == "BUY" else -fill.shares_micro
         account.audit.move(event.token, position.condition, -signed, fill.venue_ms)
         spent = fill.cash_micro if fill.side == "BUY" else -fill.cash_micro
-        account.spent_since_micro -= spent + fill.fee_micro
+        account.spent_micro -= spent + fill.fee_micro
 
 
 def evolve_position_settled(account: AccountState, event: journal.PositionSettled) -> None:

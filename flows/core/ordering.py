@@ -118,7 +118,7 @@ def _answer(question: Question, gap: Gap) -> OrderRequested | Held | None:
         return None
     minimum = market.meta.min_shares_micro if market is not None else MIN_SHARES_UNKNOWN
     exit_all = gap.target_micro == 0 and gap.micro < 0
-    inside = abs(gap.micro) <= band(gap.target_micro, question.policy.band_micro, minimum)
+    inside = abs(gap.micro) < band(gap.target_micro, question.policy.band_micro, minimum)
     if not gap.micro or (inside and not exit_all):
         return None
     found = _gated(question, gap, market)

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from flows.core.slippage import Fee, Levels, Walk, slippage_limit, walk
 from schemas.records.base import Side
 from schemas.records.journal import Bound
-from schemas.units import MICRO, floor_div, floor_mul, floor_to_cent, floor_to_lot
+from schemas.units import (
+    MICRO,
+    ceil_to_tick,
+    floor_div,
+    floor_mul,
+    floor_to_cent,
+    floor_to_lot,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,8 @@ def _priced_buy(
     order takes the tighter limit of the last level it needs.
     """
     budget = floor_to_cent(found.cash_micro)
-    for worst in (limit, found.last_micro):
-        enough = worst > 0 and floor_to_lot(floor_div(budget, worst)) >= terms.min_shares_micro
+    for worst in (limit, ceil_to_tick(found.last_micro, terms.tick_micro)):
+        enough = budget and floor_to_lot(floor_div(budget, worst)) >= terms.min_shares_micro
         if enough and budget >= terms.min_order_usd_micro:
             return Sized("BUY", worst, found.shares_micro, budget, bound, bounds, found)
     return Held(
@@ -110,7 +117,7 @@ def size_sell(gap_micro: int, sellable_micro: int, bids: Levels, terms: Terms) -
     )
     least = min(bounds, key=lambda bound: bound.shares_micro)
     shares = floor_to_lot(least.shares_micro)
-    if shares < terms.min_shares_micro:
+    if not shares or shares < terms.min_shares_micro:
         return Held(
             "dust" if least.name == "gap" else f"bound_{least.name}",
             {"shares_micro": shares, "min_shares_micro": terms.min_shares_micro},
@@ -120,5 +127,5 @@ def size_sell(gap_micro: int, sellable_micro: int, bids: Levels, terms: Terms) -
 
 
 def band(target_micro: int, band_micro: int, min_shares_micro: int) -> int:
-    """Gaps up to this size lead to no order: the venue's minimum, or a share of the target."""
+    """Smallest gap that leads to an order: the venue's minimum, or a share of the target."""
     return max(min_shares_micro, floor_mul(abs(target_micro), band_micro))
