@@ -20,12 +20,15 @@ NS = 1_000_000
 
 
 class ActivitySession:
-    """follows: whether a wallet is followed now. instance names this one connection for ever."""
+    """follows: whether a wallet is followed now. ids: each connection is an instance of its own."""
 
-    def __init__(self, *, instance: str, follows: Callable[[str], bool], silence_ms: int) -> None:
+    def __init__(
+        self, *, ids: Callable[[], str], follows: Callable[[str], bool], silence_ms: int
+    ) -> None:
         self._follows = follows
         self._silence_ms = silence_ms
-        self._totals = {type_: FeedTotals(f"{instance}.{type_}") for type_ in SUBSCRIPTIONS}
+        self._ids = ids
+        self._totals: dict[str, FeedTotals] = {}
         self._ping_ms = self._data_ms = 0
         self.connected = False
         self.proven = False
@@ -38,14 +41,17 @@ class ActivitySession:
 
     def opened(self, now_ms: int) -> list[Effect]:
         """Subscribe; without `action` the server would ignore the frame silently."""
-        self.connected = True
+        instance = self._ids()
+        self._totals = {type_: FeedTotals(f"{instance}.{type_}") for type_ in SUBSCRIPTIONS}
+        self.connected, self.proven = True, False
         self._ping_ms = self._data_ms = now_ms
         topics = [{"topic": "activity", "type": type_} for type_ in SUBSCRIPTIONS]
-        return [Send(json.dumps({"action": "subscribe", "subscriptions": topics}))]
+        subscribe = {"action": "subscribe", "subscriptions": topics}
+        return [Send(json.dumps(subscribe)), Resync("opened")]
 
     def closed(self, reason: str, now_ms: int) -> list[Effect]:
         """Nothing to end: the totals stay true for what this connection saw."""
-        self.connected = False
+        self.connected = self.proven = False
         return []
 
     def receive(self, raw: bytes, recv_ns: int) -> list[Effect]:

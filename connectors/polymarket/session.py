@@ -68,7 +68,7 @@ class MarketSession:
         self._waiting: dict[str, None] = {}
         self._checking: dict[str, None] = {}
         self._of_market: dict[str, dict[str, None]] = {}
-        self._ping_ms = self._pong_ms = self._data_ms = self._proof_ms = 0
+        self._opened_ms = self._ping_ms = self._pong_ms = self._data_ms = self._proof_ms = 0
         self.connected = False
         self.counts: Counter[str] = Counter()
 
@@ -90,7 +90,7 @@ class MarketSession:
     def opened(self, now_ms: int) -> list[Effect]:
         """The connection is up: subscribe at once, an unsubscribed one is closed."""
         self.connected = True
-        self._ping_ms = self._pong_ms = self._data_ms = now_ms
+        self._opened_ms = self._ping_ms = self._pong_ms = self._data_ms = now_ms
         for book in self._books.values():
             book.fetch_ms = now_ms + SNAPSHOT_WAIT_MS
             self._waiting[book.token] = None
@@ -247,10 +247,15 @@ class MarketSession:
         return [*effects, RereadMarket(frame.asset_id, "tick_size_change")]
 
     def books_answered(
-        self, asked: Iterable[str], answers: dict[str, Book], recv_ns: int
+        self, asked: Iterable[str], answers: dict[str, Book], asked_ms: int, recv_ns: int
     ) -> list[Effect]:
-        """An answer of POST /books: installs books that wait, compares those that are believed."""
+        """An answer of POST /books: installs books that wait, compares those that are believed.
+
+        One asked before this connection was there proves nothing about what it has missed.
+        """
         effects: list[Effect] = []
+        if not self.connected or asked_ms < self._opened_ms:
+            return effects
         for token in asked:
             book, answer = self._books.get(token), answers.get(token)
             if book is None:
@@ -284,11 +289,11 @@ class MarketSession:
         book.fetch_ms = recv_ns // NS + SNAPSHOT_WAIT_MS
         return self._resubscribe(book.token)
 
-    def check_begin(self, tokens: Iterable[str]) -> list[str]:
+    def check_begin(self, tokens: Iterable[str], now_ms: int) -> list[str]:
         """Books of these tokens are about to be asked for comparison; those that are believed."""
         asked = [t for t in tokens if (book := self._books.get(t)) is not None and book.live]
         for token in asked:
-            self._books[token].check = Check()
+            self._books[token].check = Check(asked_ms=now_ms)
         return asked
 
     def tick(self, now_ms: int) -> list[Effect]:
@@ -326,7 +331,7 @@ class MarketSession:
         book = self._books[token]
         if book.check is None:
             return []
-        asked_ms = book.check.judge_ms - GRACE_MS
+        asked_ms = book.check.asked_ms
         try:
             wrong = book.judge_check()
         except BadValue as error:

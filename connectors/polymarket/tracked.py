@@ -26,6 +26,7 @@ GRACE_MS = 1_000
 class Check:
     """A comparison with REST under way: levels touched since the asking prove nothing."""
 
+    asked_ms: int
     touched: set[tuple[str, int]] = field(default_factory=set)
     book: Book | None = None
     judge_ms: int = 0

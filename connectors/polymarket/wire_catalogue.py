@@ -70,7 +70,7 @@ class GammaMarket(Wire, frozen=True, kw_only=True, rename="camel"):
     enable_order_book: bool | None = None
     fees_enabled: bool | None = None
     fee_schedule: _GammaFee | None = None
-    events: list[_GammaEvent] = []
+    events: tuple[_GammaEvent, ...] = ()
 
 
 class _Keyset(Wire, frozen=True):

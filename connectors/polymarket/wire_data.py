@@ -80,10 +80,8 @@ class _PositionRow(Wire, frozen=True, kw_only=True):
 class Resolution(Wire, frozen=True, kw_only=True):
     """One row of /v2/resolutions: payouts in millionths by outcome index, empty until known."""
 
-    condition_id: str = ""
-    condition: str = ""
+    condition_id: str | None = None
     payouts: list[int] | None = None
-    reporter: str | None = None
 
 
 class TokenRow(Wire, frozen=True, kw_only=True):
@@ -91,8 +89,8 @@ class TokenRow(Wire, frozen=True, kw_only=True):
 
     token_id: str
     condition_id: str
-    outcome: str = ""
     outcome_index: int | None = None
+    final_price: Decimal | None = None
 
 
 _envelope = msgspec.json.Decoder(_Envelope)

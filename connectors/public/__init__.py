@@ -1,0 +1,1 @@
+"""The public connector: market books, leaders' fills, moves and positions, metadata. No secret."""

@@ -1,0 +1,129 @@
+"""The public connector process: parts put together, nothing decided here.
+
+Order: it announces itself on the tape (that record's offset makes its instance), reads cursors,
+then follows the watch topic and runs until told to stop. Whatever fails ends the process, the first
+undelivered record above all; what stands is read back by the next one.
+"""
+
+import asyncio
+import logging
+import time
+
+from connectors.kafka.config import consumer_config, producer_config
+from connectors.kafka.producer import Producer
+from connectors.polymarket.outbox import Ids, Outbox
+from connectors.polymarket.process import run_until, tick_forever
+from connectors.polymarket.reads import Reads
+from connectors.polymarket.rest import Rest
+from connectors.polymarket.watchlist import follow_watch, read_cursors
+from connectors.public.activity import ActivityFeed
+from connectors.public.books import Books
+from connectors.public.catalogue import Catalogue
+from connectors.public.leaders import CURSOR_FEEDS, Leaders, read_feeds
+from schemas.records.journal import Watch
+from schemas.records.system import ConnectorStarted, FeedState
+from schemas.settings import Settings
+
+LOG = logging.getLogger(__name__)
+FLUSH_S = 5.0
+
+
+class Public:
+    """All parts of one process, wired together."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        rest: Rest,
+        ids: Ids,
+        cursors: dict[tuple[str, str], int],
+    ) -> None:
+        wiring, venue = settings.wiring.public, settings.wiring.venue
+        self._wiring = wiring
+        self._feeds = read_feeds(wiring)
+        self._outbox = outbox
+        self.catalogue = Catalogue(
+            venue=venue, poll_ms=wiring.markets_poll_ms, outbox=outbox, rest=rest, ids=ids
+        )
+        reads = Reads(rest=rest, outbox=outbox, ids=ids, feeds=self._feeds, raw_topic="data")
+        self.leaders = Leaders(
+            wiring=wiring, venue=venue, reads=reads, catalogue=self.catalogue, cursors=cursors
+        )
+        self.books = Books(
+            wiring=wiring,
+            venue=venue,
+            outbox=outbox,
+            rest=rest,
+            ids=ids,
+            clock_ns=time.time_ns,
+            reread=self.catalogue.reread,
+        )
+        self.activity = ActivityFeed(
+            wiring=wiring,
+            venue=venue,
+            outbox=outbox,
+            ids=ids,
+            clock_ns=time.time_ns,
+            follows=self.leaders.follows,
+            backfill=self.leaders.poke,
+            read_since=self.leaders.trades_read_since,
+        )
+
+    def watch(self, record: Watch, written_ms: int) -> None:
+        """What the decisions want to see has changed."""
+        if record.what == "wallet":
+            self.leaders.follow(record.subject, written_ms, on=record.on)
+            self.activity.want(wanted=self.leaders.some)
+        else:
+            self.books.follow(record.subject, on=record.on)
+            self.catalogue.follow(record.subject, on=record.on)
+
+    def feeds(self, now_ms: int) -> dict[str, FeedState]:
+        """What a Tick says."""
+        return {
+            "market": self.books.state(now_ms),
+            "activity": self.activity.state(now_ms),
+            **{name: feed.state(now_ms) for name, feed in self._feeds.items()},
+        }
+
+
+async def run_public(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until stop is set; raises what ended it otherwise."""
+    kafka, wiring = settings.wiring.kafka, settings.wiring.public
+    producer = Producer(
+        producer_config(kafka.bootstrap, linger_ms=kafka.linger_ms), name=wiring.producer
+    )
+    outbox = Outbox(producer, kafka)
+    reading = consumer_config(
+        kafka.bootstrap, group=f"truecopy-{wiring.producer}", fetch_wait_ms=kafka.fetch_wait_ms
+    )
+    started = ConnectorStarted(producer=wiring.producer, role="public")
+    offset = await outbox.tape_acknowledged(started, wiring.producer)
+    ids = Ids(wiring.producer, offset)
+    LOG.info("connector=%s state=started instance=%s", wiring.producer, ids.instance)
+    cursors = await asyncio.to_thread(read_cursors, reading, kafka.prefix + "cursors", CURSOR_FEEDS)
+    async with Rest(per_second=wiring.rest_per_second) as rest:
+        public = Public(settings, outbox, rest, ids, cursors)
+        try:
+            await run_until(
+                stop,
+                [
+                    producer.keep_polling(),
+                    tick_forever(
+                        outbox,
+                        producer=wiring.producer,
+                        every_ms=wiring.tick_ms,
+                        clock_ns=time.time_ns,
+                        feeds=public.feeds,
+                    ),
+                    follow_watch(reading, kafka.prefix + "watch", kafka.shard, public.watch),
+                    public.books.run(),
+                    public.activity.run(),
+                    public.leaders.run(),
+                    public.catalogue.run(),
+                ],
+            )
+        finally:
+            missing = await asyncio.to_thread(producer.flush, FLUSH_S)
+            LOG.info("connector=%s state=stopped unflushed=%d", wiring.producer, missing)
