@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from connectors.kafka.consumer import Row
 
+from connectors.kafka.consumer import Row
 from infra.tape import bounds, rows_now
 from schemas import codec
 from schemas.records import journal
