@@ -1,1 +1,1 @@
-"""The account role: our own fills, orders, positions and balance, with API credentials, no key."""
+"""The account connector: one account's fills, orders, positions and cash. No signing key."""
