@@ -19,7 +19,6 @@ from infra.sandbox.faults import FREEZE_MS, SWAP_HOLD_MS, Faults
 from infra.sandbox.records import Emission
 from infra.sandbox.rim import Rim
 
-QUEUE_MAX = 20_000
 FATE_EVERY_S = 1.0
 SLOW_CONSUMER = 1013
 
@@ -27,9 +26,11 @@ SLOW_CONSUMER = 1013
 class Line:
     """One connected socket's way out: a queue, a writer, and the faults that befall them."""
 
+    QUEUE_MAX = 20_000
+
     def __init__(self, socket: web.WebSocketResponse, faults: Faults, *, freezes: bool) -> None:
         self.socket, self._faults, self._freezes = socket, faults, freezes
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue(self.QUEUE_MAX)
         self._held: str | None = None
         self._frozen_until = 0.0
         self._loop = asyncio.get_running_loop()

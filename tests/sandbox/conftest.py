@@ -17,7 +17,7 @@ from infra.sandbox.hashing import hex_id
 from infra.sandbox.market import Market
 from infra.sandbox.matching import Refusal, Terms, limit_terms
 from infra.sandbox.records import Answer, Emission, Order
-from infra.sandbox.server import Sandbox
+from infra.sandbox.server import Sandbox, system_clock_ms
 from infra.sandbox.settings import SandboxSettings
 from infra.sandbox.venue import Venue
 
@@ -140,12 +140,12 @@ def limit() -> Callable[[str, int, int], Terms]:
 
 
 @pytest.fixture
-async def open_sandbox(recordings: Recordings) -> AsyncIterator[Callable[..., Awaitable[Sandbox]]]:
-    """Starts sandboxes, quiet unless told otherwise; all are stopped at the end."""
+async def make_sandbox(recordings: Recordings) -> AsyncIterator[Callable[..., Awaitable[Sandbox]]]:
+    """Starts sandboxes with the demo's leaders; `clock` may be given. All stop at the end."""
     running: list[Sandbox] = []
 
-    async def start(**settings: Any) -> Sandbox:
-        sandbox = Sandbox(SandboxSettings(**(QUIET | settings)), recordings=recordings)
+    async def start(clock: Callable[[], int] = system_clock_ms, **settings: Any) -> Sandbox:
+        sandbox = Sandbox(SandboxSettings(**settings), clock=clock, recordings=recordings)
         await sandbox.start()
         running.append(sandbox)
         return sandbox
@@ -153,6 +153,14 @@ async def open_sandbox(recordings: Recordings) -> AsyncIterator[Callable[..., Aw
     yield start
     for sandbox in running:
         await sandbox.stop()
+
+
+@pytest.fixture
+def open_sandbox(
+    make_sandbox: Callable[..., Awaitable[Sandbox]],
+) -> Callable[..., Awaitable[Sandbox]]:
+    """Starts sandboxes that are quiet unless told otherwise."""
+    return lambda **settings: make_sandbox(**(QUIET | settings))
 
 
 @pytest.fixture
