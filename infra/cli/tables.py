@@ -26,6 +26,19 @@ def rendered(found: Status) -> Group:
     return Group(*parts)
 
 
+TITLE_MAX = 34
+
+
+def short(title: str) -> str:
+    """A market's title in one column: its beginning and its end, which tell series apart."""
+    return title if len(title) <= TITLE_MAX else f"{title[:12]}…{title[13 - TITLE_MAX :]}"
+
+
+def shares(micro: int) -> str:
+    """Shares for people, to the hundredth that can be ordered."""
+    return f"{micro / 1_000_000:,.2f}"
+
+
 def usd(micro: int | None) -> str:
     """Dollars for people, to the cent; a dash for what is not known."""
     return "-" if micro is None else f"{micro / 1_000_000:,.2f}"
@@ -35,7 +48,7 @@ def _table(title: str, columns: Iterable[str]) -> Table:
     table = Table(title=title, title_justify="left", header_style="dim", box=None, padding=(0, 1))
     for column in columns:
         right = column not in ("account", "market", "outcome", "hold", "state", "feed", "producer")
-        table.add_column(column, justify="right" if right else "left")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
     return table
 
 
@@ -88,12 +101,12 @@ def _positions(found: Status) -> Table:
             age = f"{max(found.as_of_ms - line.bid_as_of_ms, 0) / 1000:.0f}"
         worth = f"{usd(line.value_micro)}{' paid' if line.payout_micro is not None else ''}"
         table.add_row(
-            line.title[:40],
+            short(line.title),
             line.outcome,
-            format_micro(line.target_micro),
-            format_micro(line.position_micro + line.settled_micro),
-            format_micro(line.in_flight_micro),
-            format_micro(line.gap_micro),
+            shares(line.target_micro),
+            shares(line.position_micro + line.settled_micro),
+            shares(line.in_flight_micro),
+            shares(line.gap_micro),
             worth,
             age,
             line.hold or "",
@@ -109,7 +122,7 @@ def _working(found: Status) -> Table:
             order.account,
             line.outcome if line is not None else order.token[:10],
             order.side,
-            format_micro(order.shares_micro),
+            shares(order.shares_micro),
             format_micro(order.limit_micro),
             order.state,
         )

@@ -7,14 +7,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from infra.cli.tables import rendered, usd
+from infra.cli.tables import rendered, shares, short, usd
 from infra.demo.evidence import Evidence
 from infra.demo.judge import TokenLine, Verdict, lines
 from infra.demo.measure import holds, hops, slippage
 from infra.demo.stage import Stage
 from infra.status import read_status
 from schemas.records import journal
-from schemas.units import format_micro
 
 
 @contextmanager
@@ -55,13 +54,13 @@ def _exposures(tokens: list[TokenLine]) -> Table:
     for line in sorted(tokens, key=lambda each: (each.title, each.outcome)):
         state = "resolved" if line.ended else ("met" if line.met else f"held: {line.hold}")
         table.add_row(
-            line.title[-36:],
+            short(line.title),
             line.outcome,
-            format_micro(line.leaders_micro),
-            format_micro(line.target_micro),
-            format_micro(line.position_micro),
-            format_micro(line.target_micro - line.position_micro),
-            format_micro(line.band_micro),
+            shares(line.leaders_micro),
+            shares(line.target_micro),
+            shares(line.position_micro),
+            shares(line.target_micro - line.position_micro),
+            shares(line.band_micro),
             state,
         )
     return table
