@@ -9,7 +9,7 @@ the gap between target and position plus what is in flight.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flows.core import booking, ordering, summary, watching
+from flows.core import booking, ordering, progress, summary, watching
 from flows.core.account import (
     HOLD_RECHECK_MS,
     AccountState,
@@ -100,7 +100,7 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
         case own.OrderSigned() | own.OrderAnswered() | own.OrderExpired() | own.OrderAbsent() if (
             record.account in state.accounts
         ):
-            yield from booking.decide_order(state.accounts[record.account], record)
+            yield from progress.decide_order(state.accounts[record.account], record)
         case MarketResolved() | MarketMeta():
             for name, account in state.accounts.items():
                 yield from booking.decide_settled(name, account, state.markets, record.condition)
@@ -140,14 +140,14 @@ def evolve(state: PlanState, event: Record) -> None:
             _evolve_corrected(state, event)
         case journal.OrderRequested():
             account = state.accounts[event.account]
-            booking.evolve_requested(account, event, state.markets)
+            progress.evolve_requested(account, event, state.markets)
             account.holds.pop(event.token, None)
         case journal.OrderHeld():
             ordering.evolve_held(state.accounts[event.account], event, state.clock)
         case journal.HoldEnded():
             state.accounts[event.account].holds.pop(event.token, None)
         case journal.OrderProgress():
-            booking.evolve_progress(
+            progress.evolve_progress(
                 state.accounts[event.account], event, state.clock.now_ms, state.policy
             )
             state.touched[(event.account, event.token)] = None
