@@ -78,6 +78,13 @@ class TrackedBook:
         self.attempts = min(self.attempts + 1, 16)
         self.fetch_ms = now_ms + max(self._pause_ms(), FETCH_FIRST_MS)
 
+    def doubt_everything(self, fetch_ms: int) -> None:
+        """What socket and REST said contradicts itself: only a fresh snapshot counts."""
+        self.echo = None
+        self.kept.clear()
+        self.overflown = False
+        self.fetch_ms = fetch_ms
+
     def apply(self, change: Change, as_of_ms: int) -> None:
         """Take one change in; raises BadValue. Older than the snapshot: it is in there already."""
         if not self.live:

@@ -59,7 +59,7 @@ class Books:
         return socket_state(
             wanted=bool(busy),
             connected=bool(up),
-            fresh_ms=min((session.fresh_ms for session in up), default=0),
+            fresh_ms=min((session.fresh_ms for session in up if session.fresh_ms), default=0),
             now_ms=now_ms,
         )
 
