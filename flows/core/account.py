@@ -74,7 +74,11 @@ class Totals:
 
 @dataclass(slots=True)
 class AccountState:
-    """Everything the plan of one account rests on."""
+    """Everything the plan of one account rests on.
+
+    working: the order of a token that keeps it from another. returned: orders proven absent that
+    the venue accepted after all, while their token already worked another.
+    """
 
     policy: AccountPolicy
     active: bool = True
@@ -84,6 +88,7 @@ class AccountState:
     orders: dict[Intent, Order] = field(default_factory=dict)
     intent_of: dict[OrderHash, Intent] = field(default_factory=dict)
     working: dict[Token, Intent] = field(default_factory=dict)
+    returned: dict[Intent, None] = field(default_factory=dict)
     holds: dict[Token, Hold] = field(default_factory=dict)
     retries: dict[Token, Retry] = field(default_factory=dict)
     audit: Subject = field(default_factory=Subject)
@@ -109,27 +114,27 @@ class AccountState:
         position = self.positions.get(token)
         return position.shares_micro if position is not None else 0
 
+    def unended(self) -> list[Order]:
+        """Orders that may still bring something."""
+        return [self.orders[i] for i in (*self.working.values(), *self.returned)]
+
     def in_flight_micro(self, token: Token) -> int:
-        """Signed shares that the token's working order will still bring."""
-        intent = self.working.get(token)
-        return self.orders[intent].in_flight_micro if intent is not None else 0
+        """Signed shares that the token's orders will still bring."""
+        return sum(order.in_flight_micro for order in self.unended() if order.token == token)
 
     def invested_micro(self, token: Token) -> int:
-        """Dollars at cost in a token, its working order's full reservation included."""
+        """Dollars at cost in a token, its orders' full reservations included."""
         position = self.positions.get(token)
-        cost = (
-            position.sums.cost_micro if position is not None and not position.settled_micro else 0
-        )
-        intent = self.working.get(token)
-        return cost + (self.orders[intent].reserved_usd_micro if intent is not None else 0)
+        cost = position.unsettled_cost_micro if position is not None else 0
+        return cost + sum(o.reserved_usd_micro for o in self.unended() if o.token == token)
 
     def invested_tokens(self) -> list[Token]:
         """Tokens with anything at cost or in flight."""
         return list({**dict.fromkeys(self.positions), **dict.fromkeys(self.working)})
 
     def reserved_micro(self) -> int:
-        """Dollars that working orders may still spend."""
-        return sum(self.orders[i].reserved_usd_micro for i in self.working.values())
+        """Dollars that orders may still spend."""
+        return sum(order.reserved_usd_micro for order in self.unended())
 
     def available_cash_micro(self) -> int | None:
         """Reported collateral less what was spent since it was asked and what is reserved."""
@@ -138,12 +143,25 @@ class AccountState:
         spent_since = self.spent_micro - self.spent_before_micro
         return self.cash_micro - spent_since - self.reserved_micro()
 
+    def end(self, order: Order) -> None:
+        """The order is over; one of its token that came back keeps the token in its place."""
+        self.returned.pop(order.intent, None)
+        if self.working.get(order.token) != order.intent:
+            return
+        del self.working[order.token]
+        for intent in self.returned:
+            if self.orders[intent].token == order.token:
+                self.working[order.token] = intent
+                del self.returned[intent]
+                return
+
     def forget_ended(self) -> None:
         """Drop the oldest ended orders beyond ENDED_MAX."""
-        if len(self.orders) <= ENDED_MAX + len(self.working):
+        most = ENDED_MAX + len(self.unended())
+        if len(self.orders) <= most:
             return
         for intent, order in list(self.orders.items()):
-            if order.ended and len(self.orders) > ENDED_MAX + len(self.working):
+            if order.ended and len(self.orders) > most:
                 del self.orders[intent]
                 if order.order is not None:
                     self.intent_of.pop(order.order, None)

@@ -17,6 +17,8 @@ from schemas.records import journal, own
 from schemas.records.base import Account, Condition, Intent, Record
 from schemas.units import floor_div
 
+FILLS_KEEP_MS = 3_600_000
+"""Fills that are final and older leave only their sum."""
 ASKED_MAX = 64
 """Balance reads that may be without an answer; the answer to an older one says nothing."""
 
@@ -24,17 +26,20 @@ ASKED_MAX = 64
 def decide_fill(
     account: AccountState,
     markets: Markets,
-    clock: FoldClock,
     policy: PolicyDocument,
     record: own.OwnFill,
 ) -> Iterator[Record]:
     """Book a fill at its first sight; confirm or reverse it once, when its settlement ends."""
     key = fill_key(record)
     if key not in account.token_of_fill:
-        if record.venue_ms < clock.now_ms - policy.forget_after_ms:
+        if _counted_before(account, policy, record):
             yield alarm("old_fill", record.account, key, record.shares_micro)
             return
-        yield _booked(account, markets, record, key)
+        booked = _booked(account, markets, record, key)
+        yield booked
+        if booked.late:
+            name = "foreign_fill" if booked.intent is None else "late_fill"
+            yield alarm(name, record.account, key, record.shares_micro)
     fill = account.positions[account.token_of_fill[key]].fills.get(key)
     if fill is None:
         return
@@ -53,6 +58,19 @@ def decide_fill(
     intent = account.intent_of.get(record.order)
     if intent is not None and account.orders[intent].filled:
         yield filled(record.account, account.orders[intent], "fills_complete")
+
+
+def _counted_before(account: AccountState, policy: PolicyDocument, record: own.OwnFill) -> bool:
+    """Whether a fill unknown by its id may stand in the sums already: it is history to us."""
+    intent = account.intent_of.get(record.order)
+    if intent is not None and not account.orders[intent].ended:
+        return False
+    position = account.positions.get(record.token)
+    if position is not None and record.venue_ms <= position.forgotten_ms:
+        return True
+    return intent is None and account.audit.opened_with(
+        record.venue_ms, policy.account_report_lag_ms
+    )
 
 
 def _booked(
@@ -91,14 +109,14 @@ def decide_settled(
         return
     for token, payout in market.payouts.items():
         position = account.positions.get(token)
-        if position is not None and position.shares_micro:
+        if position is not None and (position.shares_micro or position.unsettled_cost_micro):
             yield journal.PositionSettled(
                 account=name,
                 condition=condition,
                 token=token,
                 shares_micro=position.shares_micro,
                 payout_micro=payout,
-                cost_micro=position.sums.cost_micro,
+                cost_micro=position.unsettled_cost_micro,
             )
 
 
@@ -167,6 +185,8 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
         ),
     )
     account.token_of_fill[event.trade] = event.token
+    for key in position.forget(now_ms - FILLS_KEEP_MS):
+        del account.token_of_fill[key]
     account.totals.fills += 1
     signed = event.shares_micro if event.side == "BUY" else -event.shares_micro
     account.audit.move(event.token, event.condition, signed, event.venue_ms)
@@ -193,7 +213,6 @@ def evolve_settled(account: AccountState, event: journal.FillSettled) -> None:
 def evolve_position_settled(account: AccountState, event: journal.PositionSettled) -> None:
     """Shares of a resolved market are no position any more; their result is realised."""
     position = account.positions[event.token]
-    worth = event.shares_micro * event.payout_micro // 1_000_000
-    position.settled_result_micro += worth - (0 if position.settled_micro else event.cost_micro)
     position.settled_micro += event.shares_micro
-    account.holds.pop(event.token, None)
+    position.settled_cost_micro += event.cost_micro
+    position.payout_micro = event.payout_micro

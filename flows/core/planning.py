@@ -92,7 +92,7 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
             yield journal.PolicyAdopted(version=record.version)
         case own.OwnFill() if record.account in state.accounts:
             yield from booking.decide_fill(
-                state.accounts[record.account], state.markets, state.clock, state.policy, record
+                state.accounts[record.account], state.markets, state.policy, record
             )
             yield from booking.decide_settled(
                 record.account, state.accounts[record.account], state.markets, record.condition

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from schemas.records.base import Condition, OrderHash, Side
 from schemas.records.own import OwnFill
+from schemas.units import floor_mul
 
 FINAL = ("CONFIRMED", "FAILED")
 """Settlement states that never change again."""
@@ -68,13 +69,25 @@ class Position:
     sums: Sums = field(default_factory=Sums)
     corrected_micro: int = 0
     settled_micro: int = 0
-    settled_result_micro: int = 0
+    settled_cost_micro: int = 0
+    payout_micro: int = 0
     since_ms: int = 0
+    forgotten_ms: int = 0
 
     @property
     def shares_micro(self) -> int:
         """Shares held: fills that did not fail, corrections, less what a resolution settled."""
         return self.sums.shares_micro + self.corrected_micro - self.settled_micro
+
+    @property
+    def unsettled_cost_micro(self) -> int:
+        """Cost that no resolution has taken out."""
+        return self.sums.cost_micro - self.settled_cost_micro
+
+    @property
+    def settled_result_micro(self) -> int:
+        """What a resolution made of the shares, less what they had cost."""
+        return floor_mul(self.settled_micro, self.payout_micro) - self.settled_cost_micro
 
     @property
     def sellable_micro(self) -> int:
@@ -113,6 +126,7 @@ class Position:
             gone.append(key)
         for key in gone:
             fill = self.fills.pop(key)
+            self.forgotten_ms = max(self.forgotten_ms, fill.venue_ms)
             if fill.status != "FAILED":
                 self.base.add(fill)
         return gone

@@ -40,6 +40,9 @@ def decide_order(account: AccountState, record: OrderRecord) -> Iterator[Record]
         yield alarm(f"illegal_step:{order.state}:{happening}", record.account, record.intent, 0)
         return
     if state == order.state and not _refines(order, record):
+        if state in ("refused", "expired") and happening == "accepted":
+            name = f"ended_order_was_accepted:{state}"
+            yield alarm(name, record.account, record.intent, 0)
         return
     if (order.state, state) == ("absent", "accepted"):
         yield alarm("absent_order_was_accepted", record.account, record.intent, 0)
@@ -63,7 +66,8 @@ def _happening(record: OrderRecord) -> order_life.Happening:
 def _refines(order: Order, record: OrderRecord) -> bool:
     """Whether a repeated acceptance brings the final amounts that were missing."""
     return (
-        isinstance(record, own.OrderAnswered)
+        order.state == "accepted"
+        and isinstance(record, own.OrderAnswered)
         and record.outcome == "accepted"
         and order.accepted_micro is None
         and record.shares_micro is not None
@@ -145,12 +149,13 @@ def evolve_progress(
     if event.state == "accepted":
         order.accepted_micro, order.accepted_usd_micro = event.shares_micro, event.usd_micro
         order.reason = event.reason
-        account.working[event.token] = event.intent
+        if account.working.setdefault(event.token, event.intent) != event.intent:
+            account.returned[event.intent] = None
     if event.reason.startswith("auth:"):
         account.halted = event.reason
     if not order.ended:
         return
-    account.working.pop(event.token, None)
+    account.end(order)
     if order.booked_micro:
         account.retries.pop(event.token, None)
         return

@@ -86,7 +86,7 @@ def _account_line(name: Account, account: AccountState) -> journal.AccountLine:
         account=name,
         cash_micro=account.cash_micro,
         cash_as_of_ms=account.cash_as_of_ms if account.cash_micro is not None else None,
-        invested_micro=sum(p.sums.cost_micro for p in positions if not p.settled_micro),
+        invested_micro=sum(p.unsettled_cost_micro for p in positions),
         reserved_micro=account.reserved_micro(),
         realised_micro=sum(p.sums.realised_micro + p.settled_result_micro for p in positions),
         fees_micro=sum(p.sums.fees_micro for p in positions),

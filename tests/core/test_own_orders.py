@@ -1,0 +1,444 @@
+"""An order's life in the fold: what it keeps reserved, what ends it, what its end leads to."""
+
+from typing import Any
+
+import pytest
+
+from schemas.records import journal, own
+
+from .conftest import UP, World, micro
+
+
+def ordered(world: World, size: str = "500") -> journal.OrderRequested:
+    """The order that a leader's buy leads to: 50 shares for 20 USD."""
+    world.fills(size)
+    world.wait(2_000)
+    return world.requests()[0]
+
+
+def reserved(world: World) -> tuple[str | None, int, int]:
+    """State of the token's working order, shares in flight, dollars reserved."""
+    account = world.account()
+    intent = account.working.get(UP)
+    state = account.orders[intent].state if intent is not None else None
+    return state, account.in_flight_micro(UP), account.reserved_micro()
+
+
+def progress(world: World) -> list[tuple[str, str]]:
+    return [(e.state, e.reason) for e in world.of(journal.OrderProgress)]
+
+
+def alarms(world: World) -> list[str]:
+    return [alarm.name for alarm in world.of(journal.Alarm)]
+
+
+def test_an_order_names_everything_it_rests_on(started) -> None:
+    world = started()
+    order = ordered(world)
+    account, cause, number = order.intent.split(":")
+    assert (account, number) == ("main", "0")
+    assert world.tape[int(cause)].now_ms == order.now_ms
+    assert order.valid_until_ms == order.now_ms + 3_000
+    assert (order.target_micro, order.position_micro, order.in_flight_micro) == (micro("50"), 0, 0)
+    assert order.gap_micro == micro("50")
+    assert (order.touch_micro, order.avg_micro) == (micro("0.40"), micro("0.40"))
+    assert order.fee_micro == micro("0.84")
+    assert order.epoch == "public-0.1"
+    assert 0 <= order.signal_age_ms < 3_000
+    depth = world.tape[order.depth_offset]
+    assert (depth.token, depth.epoch) == (UP, order.epoch)
+
+
+def test_in_flight_is_the_plan_until_the_answer_and_then_what_was_accepted(started) -> None:
+    world = started()
+    order = ordered(world)
+    assert reserved(world) == ("requested", micro("50"), micro("21.4"))
+    world.signed(order)
+    assert reserved(world) == ("signed", micro("50"), micro("21.4"))
+    world.answered(order, shares="30", usd="12")
+    assert reserved(world) == ("accepted", micro("30"), micro("12.84"))
+    world.own_fill(order, "10")
+    assert reserved(world) == ("accepted", micro("20"), micro("8.56"))
+    world.own_fill(order, "20", trade="T2")
+    assert world.account().orders[order.intent].state == "filled"
+    assert progress(world) == [
+        ("signed", "OrderSigned"),
+        ("accepted", "matched"),
+        ("filled", "fills_complete"),
+    ]
+
+
+def test_an_unknown_order_keeps_all_that_it_may_still_do(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.answered(order, "unknown", status="", http_status=None, reason="timeout")
+    world.wait(600_000, step=10_000)
+    assert reserved(world) == ("unknown", micro("50"), micro("21.4"))
+    assert len(world.requests()) == 1
+
+
+def test_an_unknown_sell_keeps_its_shares_and_its_token(started) -> None:
+    world = started()
+    world.trade(ordered(world))
+    world.fills("500", side="SELL", tx="0xt2")
+    world.wait(2_000)
+    sell = world.requests()[1]
+    assert (sell.side, sell.shares_micro) == ("SELL", micro("50"))
+    world.signed(sell, "0xo2")
+    world.answered(sell, "unknown", order="0xo2", http_status=None, reason="timeout")
+    world.wait(60_000, step=1_000)
+    assert reserved(world) == ("unknown", -micro("50"), 0)
+    assert len(world.requests()) == 2
+
+
+@pytest.mark.parametrize(
+    ("why", "end"),
+    [
+        ("expired", lambda w, o: w.expired(o)),
+        ("refused", lambda w, o: w.answered(o, "refused", reason="killed", http_status=400)),
+        ("absent", lambda w, o: w.absent(o)),
+        ("filled", lambda w, o: w.answered(o, shares="0", usd="0")),
+    ],
+)
+def test_an_order_that_brought_nothing_frees_its_token_after_a_pause(
+    started, why: str, end: Any
+) -> None:
+    """A killed FAK is no error: the gap stays and is planned again after a pause."""
+    world = started()
+    order = ordered(world)
+    if why != "expired":
+        world.signed(order)
+    end(world, order)
+    assert world.account().orders[order.intent].state == why
+    assert reserved(world) == (None, 0, 0)
+    assert world.hold() == "retry_wait"
+    world.wait(1_500)
+    assert len(world.requests()) == 1
+    world.wait(1_000)
+    assert len(world.requests()) == 2
+    (ended,) = [e for e in world.of(journal.HoldEnded) if e.reason == "retry_wait"]
+    assert ended.for_ms >= 2_000
+
+
+def test_the_pause_doubles_up_to_a_minute_and_is_forgotten_by_a_fill(started) -> None:
+    world = started(retry_after_ms=2_000)
+    ordered(world)
+    pauses = []
+    for _ in range(8):
+        world.expired(world.working()[0])
+        at_ms, before = world.now_ms, len(world.requests())
+        while len(world.requests()) == before:
+            world.tick(100)
+        pauses.append((world.now_ms - at_ms) // 1_000)
+    assert pauses == [2, 4, 8, 16, 32, 64, 64, 64]
+    world.trade(world.working()[0], "20")
+    assert world.hold() is None
+    assert len(world.working()) == 1
+
+
+def test_what_a_partial_fill_left_is_planned_again_at_once(started) -> None:
+    world = started()
+    world.trade(ordered(world), "20")
+    assert [r.shares_micro for r in world.requests()] == [micro("50"), micro("30")]
+    assert world.requests()[1].position_micro == micro("20")
+
+
+def test_a_price_improvement_brings_more_shares_and_they_are_a_position_like_any_other(
+    started,
+) -> None:
+    """The budget of 20 USD bought 52 shares: the excess is below the band and stays."""
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.own_fill(order, "52", "0.38")
+    assert reserved(world)[1] == 0
+    world.answered(order, shares="52", usd="19.76")
+    assert not world.account().working
+    world.wait(3_000)
+    assert world.held() == micro("52")
+    assert len(world.requests()) == 1
+    assert not alarms(world)
+
+
+def test_an_overfill_beyond_the_band_is_sold_back(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.trade(order, "58")
+    assert [(r.side, r.shares_micro) for r in world.requests()[1:]] == [("SELL", micro("8"))]
+
+
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_fills_and_answer_end_an_order_in_either_order(started, answer_first: bool) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    if answer_first:
+        world.answered(order, shares="50", usd="20")
+    world.own_fill(order, "30")
+    assert world.account().working
+    world.own_fill(order, "20", trade="T2")
+    assert bool(world.account().working) != answer_first
+    if not answer_first:
+        world.answered(order, shares="50", usd="20")
+    assert not world.account().working
+    assert world.held() == micro("50")
+
+
+def test_an_answer_that_was_lost_is_looked_up_before_anything_else_is_ordered(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.answered(order, "unknown", http_status=None, reason="timeout")
+    world.wait(30_000, step=1_000)
+    world.answered(order, shares="50", usd="20", proof="lookup")
+    world.own_fill(order, "50")
+    assert [state for state, _ in progress(world)] == ["signed", "unknown", "accepted", "filled"]
+    assert len(world.requests()) == 1
+
+
+def test_live_without_amounts_stays_in_flight_until_a_look_up_has_them(started) -> None:
+    """FAK, zero shares, status live, and filled ten seconds later (complaint 2)."""
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.answered(order, status="live")
+    world.wait(10_000)
+    assert reserved(world) == ("accepted", micro("50"), micro("21.4"))
+    world.own_fill(order, "50")
+    assert world.account().working
+    world.answered(order, shares="50", usd="20", proof="lookup")
+    assert not world.account().working
+    assert len(world.requests()) == 1
+
+
+def test_a_fill_of_an_ended_order_is_booked_and_raised(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.absent(order)
+    world.own_fill(order, "50")
+    (booked,) = world.of(journal.FillBooked)
+    assert booked.late
+    assert booked.intent == order.intent
+    assert alarms(world) == ["late_fill"]
+    assert world.held() == micro("50")
+
+
+def test_an_order_that_comes_back_from_absence_is_reserved_for_beside_a_newer_one(started) -> None:
+    """Two orders of one token at once are a misfortune; forgetting either would be a second."""
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.absent(order)
+    world.wait(3_000)
+    second = world.requests()[1]
+    world.signed(second, "0xo2")
+    world.answered(order, shares="50", usd="20", proof="lookup")
+    assert "absent_order_was_accepted" in alarms(world)
+    account = world.account()
+    assert account.in_flight_micro(UP) == micro("100")
+    assert account.reserved_micro() == 2 * micro("21.4")
+    world.own_fill(order, "50")
+    assert account.in_flight_micro(UP) == micro("50")
+    assert len(world.requests()) == 2
+    world.answered(second, "refused", order="0xo2", reason="killed", http_status=400)
+    assert (account.in_flight_micro(UP), account.reserved_micro()) == (0, 0)
+    assert not account.working
+    assert world.held() == micro("50")
+
+
+def test_the_newer_order_may_end_before_the_one_that_came_back(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.absent(order)
+    world.wait(3_000)
+    second = world.requests()[1]
+    world.answered(order, status="live")
+    world.expired(second)
+    world.wait(10_000)
+    assert reserved(world)[:2] == ("accepted", micro("50"))
+    assert len(world.requests()) == 2
+    world.answered(order, shares="50", usd="20", proof="lookup")
+    world.own_fill(order, "50")
+    assert not world.account().working
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_credentials_halt_the_account_until_a_new_policy(started, status: int) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.answered(order, "refused", reason="Unauthorized", http_status=status)
+    world.wait(60_000)
+    assert world.hold() == "account_halted"
+    assert len(world.requests()) == 1
+    world.policy()
+    world.wait(2_000)
+    assert len(world.requests()) == 2
+
+
+def test_the_first_signature_counts_and_a_second_one_says_nothing(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order, "0xo1")
+    world.signed(order, "0xo2")
+    assert world.account().orders[order.intent].order == "0xo1"
+    assert len(world.of(journal.OrderProgress)) == 1
+
+
+@pytest.mark.parametrize("record", ["answered", "absent"])
+def test_what_is_said_of_a_void_signature_is_raised_and_ends_nothing(started, record: str) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order, "0xo1")
+    world.signed(order, "0xo2")
+    if record == "answered":
+        world.answered(order, "refused", order="0xo2", http_status=400)
+    else:
+        world.absent(order, "0xo2")
+    assert alarms(world) == ["answer_to_another_order"]
+    assert reserved(world)[0] == "signed"
+
+
+@pytest.mark.parametrize(
+    ("why", "steps", "name"),
+    [
+        ("accepted before it was signed", ["accept"], "illegal_step:requested:accepted"),
+        (
+            "absent after it was accepted",
+            ["sign", "accept", "absent"],
+            "illegal_step:accepted:absent",
+        ),
+        (
+            "refused after it was accepted",
+            ["sign", "accept", "refuse"],
+            "illegal_step:accepted:refused",
+        ),
+        (
+            "accepted after it was refused",
+            ["sign", "refuse", "accept"],
+            "ended_order_was_accepted:refused",
+        ),
+        ("accepted after it expired", ["expire", "accept"], "ended_order_was_accepted:expired"),
+    ],
+)
+def test_a_contradiction_is_raised_and_not_obeyed(
+    started, why: str, steps: list[str], name: str
+) -> None:
+    world = started()
+    order = ordered(world)
+    take = {
+        "sign": lambda: world.signed(order),
+        "accept": lambda: world.answered(order, shares="50", usd="20"),
+        "refuse": lambda: world.answered(order, "refused", reason="no", http_status=400),
+        "absent": lambda: world.absent(order),
+        "expire": lambda: world.expired(order),
+    }
+    for step in steps[:-1]:
+        take[step]()
+    before = world.account().orders[order.intent].state
+    count = len(world.of(journal.OrderProgress))
+    take[steps[-1]]()
+    assert alarms(world) == [name], why
+    assert world.account().orders[order.intent].state == before
+    assert len(world.of(journal.OrderProgress)) == count
+
+
+def test_repeats_of_an_end_change_nothing(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    for _ in range(3):
+        world.answered(order, shares="50", usd="20")
+        world.own_fill(order, "50")
+    assert [state for state, _ in progress(world)] == ["signed", "accepted", "filled"]
+    assert not alarms(world)
+
+
+def test_an_answer_to_an_intent_nobody_knows_is_raised(started) -> None:
+    world = started()
+    order = ordered(world)
+    other = type(order)(
+        **{**{f: getattr(order, f) for f in order.__struct_fields__}, "intent": "main:1:9"}
+    )
+    world.answered(other, shares="50", usd="20")
+    assert alarms(world) == ["unknown_intent"]
+
+
+def test_an_order_rested_by_somebody_else_holds_its_token(started) -> None:
+    world = started()
+    foreign = own.OpenOrder(
+        order="0xhand",
+        token=UP,
+        side="BUY",
+        price_micro=micro("0.30"),
+        shares_micro=micro("10"),
+        matched_micro=micro("4"),
+    )
+    world.open_orders(foreign)
+    world.fills("500")
+    world.wait(2_000)
+    (held,) = world.of(journal.OrderHeld)
+    assert (held.reason, held.numbers) == ("foreign_order", {"shares_micro": micro("6")})
+    world.open_orders(complete=False)
+    world.wait(1_000)
+    assert world.hold() == "foreign_order"
+    world.open_orders()
+    world.wait(1_000)
+    assert len(world.requests()) == 1
+
+
+def test_an_order_of_ours_that_rests_is_not_foreign(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    resting = own.OpenOrder(
+        order="0xo1",
+        token=UP,
+        side="BUY",
+        price_micro=order.limit_micro,
+        shares_micro=micro("50"),
+        matched_micro=0,
+    )
+    world.open_orders(resting)
+    assert not world.account().foreign
+
+
+def test_there_is_never_a_second_order_for_a_token_that_works_one(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    for n in range(5):
+        world.fills("300", tx=f"0x{n}")
+        world.wait(2_000)
+        world.depth([("0.39", "1000")], [("0.40", "1000")])
+    assert len(world.requests()) == 1
+    world.answered(order, shares="50", usd="20")
+    world.own_fill(order, "50")
+    assert [r.shares_micro for r in world.requests()] == [micro("50"), micro("150")]
+
+
+def test_many_ended_orders_are_forgotten_and_working_ones_never(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    account = world.account()
+    for n in range(2_100):
+        intent = f"main:x:{n}"
+        account.orders[intent] = type(account.orders[order.intent])(
+            intent=intent,
+            token="t",
+            condition="c",
+            side="BUY",
+            planned_micro=1,
+            budget_micro=1,
+            limit_micro=1,
+            fee_rate_micro=0,
+            valid_until_ms=0,
+            state="expired",
+        )
+    account.forget_ended()
+    assert order.intent in account.orders
+    assert len(account.orders) == 2_001
