@@ -20,6 +20,7 @@ from connectors.kafka.producer import Producer
 from schemas.codec import Envelope, decode, encode, headers, seal
 from schemas.records.base import Intent, Record
 from schemas.records.journal import OrderRequested
+from schemas.records.system import FlowStarted
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -144,7 +145,7 @@ class Rig:
 
     async def order(self, ttl_ms: int = 30_000, **given: Any) -> OrderRequested:
         """Put one order on the orders topic, caused by a tape record that stands there."""
-        cause = await self.append(self.make.tick(now_ms()))
+        cause = await self.append(FlowStarted(shard=0, rules=1))
         intent = Intent(f"main:{cause}:0")
         request = self.make.request(intent=intent, valid_until_ms=now_ms() + ttl_ms, **given)
         await self.put(request, self._numbers, cause)
@@ -201,14 +202,20 @@ class Rig:
             rows = [row for rows in reader.read_to(reader.end_offsets()) for row in rows]
         return [decode(row.value) for row in rows]
 
-    async def until(self, kind: type[Record], count: int = 1, limit_s: float = 30) -> list[Any]:
-        """Wait for so many records of a kind on the tape; all of that kind."""
-        async with asyncio.timeout(limit_s):
-            while True:
-                found = [r for r in await asyncio.to_thread(self.records) if isinstance(r, kind)]
-                if len(found) >= count:
-                    return found
-                await asyncio.sleep(0.05)
+    async def until(
+        self, kind: type[Record], enough: Callable[[list[Any]], bool] = bool, limit_s: float = 30
+    ) -> list[Any]:
+        """Wait until the tape's records of a kind are enough; all of that kind."""
+        deadline = time.monotonic() + limit_s
+        while not enough(found := await asyncio.to_thread(self.of, kind)):
+            said = [child.said for child in self.children]
+            assert time.monotonic() < deadline, f"in vain: {found}; {said}"
+            await asyncio.sleep(0.05)
+        return found
+
+    def of(self, kind: type[Record]) -> list[Any]:
+        """The tape's records of a kind."""
+        return [record for record in self.records() if isinstance(record, kind)]
 
     async def close(self) -> None:
         """End every process and the clock."""

@@ -18,10 +18,13 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 def child(job: dict[str, Any]) -> int:
-    """What the fork does: its output goes to the log, and it dies (or stops) at the point."""
+    """What the fork does: its output goes to the log, and it dies (or stops, once) there."""
+
+    reached: list[str] = []
 
     async def checkpoint(point: str) -> None:
-        if point == job["at"]:
+        if point == job["at"] and point not in reached:
+            reached.append(point)
             os.kill(os.getpid(), SIGNALS[job["do"]])
 
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
