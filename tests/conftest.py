@@ -9,16 +9,16 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import confluent_kafka
 import pytest
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.config import admin_config
 from infra.embedded import EmbeddedBroker
 from infra.kafka import install
-from infra.kafka.cluster import KafkaCluster, archived
+from infra.kafka.cluster import KafkaCluster, archived, create_topic
 from infra.topics import declared
 
 BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
@@ -95,11 +95,8 @@ def _external(bootstrap: str) -> Broker:
     admin = AdminClient(admin_config(bootstrap))
     found = admin.list_topics(timeout=10)
 
-    def create(name: str, partitions: int, **config: str) -> None:
-        lines = {key.replace("_", "."): value for key, value in config.items()}
-        admin.create_topics([NewTopic(name, partitions, config=lines)])[name].result(15)
-
     said = f"cluster {found.cluster_id}, {len(found.brokers)} nodes (a broker tells no version)"
+    create = partial(create_topic, admin)
     return Broker("the one at TRUECOPY_KAFKA", bootstrap, said, create, lasting=True)
 
 

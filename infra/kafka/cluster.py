@@ -29,6 +29,7 @@ from infra.kafka.install import KafkaUnavailable
 from infra.kafka.node import Node, free_ports, listens
 
 READY_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 15.0
 POLL_S = 0.02
 
 PROPERTIES = {
@@ -153,19 +154,7 @@ class KafkaCluster:
 
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
         """Create a topic and wait until every partition has a leader; `retention_ms="-1"` form."""
-        lines = {key.replace("_", "."): value for key, value in config.items()}
-        admin = self._admin()
-        new = NewTopic(name, partitions, len(self.nodes), config=lines)
-        admin.create_topics([new], request_timeout=15)[name].result(15)
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not self._led(admin, name, partitions):
-            self._check_alive(deadline)
-            time.sleep(POLL_S)
-
-    def _led(self, admin: AdminClient, name: str, partitions: int) -> bool:
-        found = admin.list_topics(timeout=10).topics.get(name)
-        led = [p for p in found.partitions.values() if p.leader > 0] if found else []
-        return len(led) == partitions
+        create_topic(self._admin(), name, partitions, **config)
 
     def leader(self, topic: str, partition: int = 0) -> Node:
         """The node that leads a partition now."""
@@ -199,6 +188,27 @@ class KafkaCluster:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def create_topic(admin: AdminClient, name: str, partitions: int, **config: str) -> None:
+    """Create a topic and wait until the broker asked shows a leader for every partition.
+
+    The broker answers before its own metadata know the topic; whoever looks at once may miss it.
+    """
+    lines = {key.replace("_", "."): value for key, value in config.items()}
+    new = NewTopic(name, partitions, config=lines)
+    admin.create_topics([new], request_timeout=ANSWER_TIMEOUT_S)[name].result(ANSWER_TIMEOUT_S)
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not _led(admin, name, partitions):
+        if time.monotonic() > deadline:
+            raise KafkaUnavailable(f"topic {name}: no leaders in {READY_TIMEOUT_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _led(admin: AdminClient, name: str, partitions: int) -> bool:
+    found = admin.list_topics(timeout=ANSWER_TIMEOUT_S).topics.get(name)
+    led = [p for p in found.partitions.values() if p.leader > 0] if found else []
+    return len(led) == partitions
 
 
 def archived() -> list[str]:

@@ -114,12 +114,13 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 def test_a_node_outlives_the_thread_that_started_it_but_not_the_process(
-    real_kafka_cluster: Any,
+    real_kafka_cluster: Any, tmp_path: Path
 ) -> None:
     code = (
-        "import threading, time\n"
+        "import sys, threading, time\n"
+        "from pathlib import Path\n"
         "from infra.kafka.cluster import KafkaCluster\n"
-        "kafka = KafkaCluster()\n"
+        "kafka = KafkaCluster(home=Path(sys.argv[1]))\n"
         "starter = threading.Thread(target=kafka.start)\n"
         "starter.start()\n"
         "starter.join()\n"
@@ -127,7 +128,8 @@ def test_a_node_outlives_the_thread_that_started_it_but_not_the_process(
         "print(kafka.nodes[0].running, kafka.nodes[0].port, flush=True)\n"
         "time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     running, port = parent.stdout.readline().split()
     assert (running, listens(int(port))) == ("True", True)
