@@ -1,40 +1,91 @@
-"""Following the watch topic: what the decisions want to see, from its beginning, for ever.
+"""What a connector reads from Kafka: the tape's beginning, its cursors, and the watch topic.
 
-Compacted: the newest record of a key counts. A wallet's record is dated by the broker; that moment
-is when it began to matter, and no read needs to reach further back.
+Watch and cursors are compacted: the newest record of a key counts. A wallet's watch record is dated
+by the broker; that moment is when it began to matter, and no read needs to reach further back.
+Kafka is read in a thread; `halted` ends it.
 """
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
+from connectors.kafka.consumer import BEGINNING, PartitionReader, Row, WaitEnded
 from schemas import codec
 from schemas.records.journal import Cursor, Watch
 
 LOG = logging.getLogger(__name__)
 READ_MAX = 500
 READ_WAIT_S = 0.2
+BATCHES_MAX = 64
 
+Config = Mapping[str, Any]
 OnWatch = Callable[[Watch, int], None]
 """A watch record and when it was written, in epoch ms."""
 
 
+def tape_began_ms(config: Config, topic: str, partition: int, halted: threading.Event) -> int:
+    """When the tape's oldest record was written; an empty tape is waited for.
+
+    Offset 0 is Genesis and belongs to `truecopy policy apply`: nobody else may begin a tape.
+    """
+    place = {(topic, partition): BEGINNING}
+    with PartitionReader(config, place, name="connector-tape", stop=halted) as reader:
+        said = False
+        while not halted.is_set():
+            if rows := reader.read(1, READ_WAIT_S):
+                return rows[0].timestamp_ms
+            if not said:
+                LOG.warning("tape=%s/%d state=empty fix='truecopy policy apply'", topic, partition)
+                said = True
+    raise WaitEnded("stopped while waiting for the tape to begin")
+
+
+def read_cursors(
+    config: Config, topic: str, feeds: frozenset[str], halted: threading.Event
+) -> dict[tuple[str, str], int]:
+    """Newest cursor of each (feed, subject) of these feeds; read once, at the start."""
+    place = {(topic, 0): BEGINNING}
+    found: dict[tuple[str, str], int] = {}
+    with PartitionReader(config, place, name="connector-cursors", stop=halted) as reader:
+        for rows in reader.read_to(reader.end_offsets()):
+            for row in rows:
+                record = codec.decode(row.value) if row.value else None
+                if isinstance(record, Cursor) and record.feed in feeds:
+                    found[record.feed, record.subject] = record.upto_ms
+    LOG.info("cursors=read count=%d", len(found))
+    return found
+
+
 async def follow_watch(
-    config: Mapping[str, Any], topic: str, partition: int, on_watch: OnWatch
+    config: Config, topic: str, partition: int, on_watch: OnWatch, halted: threading.Event
 ) -> None:
-    """Hand over every record of the topic in order; raises on one that is no Watch."""
-    place = (topic, partition)
-    reader = await asyncio.to_thread(
-        PartitionReader, config, {place: BEGINNING}, name="connector-watch"
-    )
-    try:
-        while True:
-            for row in await asyncio.to_thread(reader.read, READ_MAX, READ_WAIT_S):
+    """Hand over every record of the topic in order, for ever; raises on one that is no Watch."""
+    loop = asyncio.get_running_loop()
+    batches: asyncio.Queue[list[Row]] = asyncio.Queue(BATCHES_MAX)
+
+    def read() -> None:
+        place = {(topic, partition): BEGINNING}
+        with PartitionReader(config, place, name="connector-watch", stop=halted) as reader:
+            while not halted.is_set():
+                if rows := reader.read(READ_MAX, READ_WAIT_S):
+                    put = asyncio.run_coroutine_threadsafe(batches.put(rows), loop)
+                    while not put.done() and not halted.wait(READ_WAIT_S):
+                        continue
+
+    reading: asyncio.Future[Any] = loop.run_in_executor(None, read)
+    while True:
+        batch: asyncio.Future[Any] = asyncio.ensure_future(batches.get())
+        try:
+            await asyncio.wait([reading, batch], return_when=asyncio.FIRST_COMPLETED)
+            if not batch.done():
+                reading.result()
+                return
+            for row in batch.result():
                 take(row, on_watch)
-    finally:
-        reader.close()
+        finally:
+            batch.cancel()
 
 
 def take(row: Row, on_watch: OnWatch) -> None:
@@ -48,19 +99,3 @@ def take(row: Row, on_watch: OnWatch) -> None:
             "not Watch"
         )
     on_watch(record, row.timestamp_ms)
-
-
-def read_cursors(
-    config: Mapping[str, Any], topic: str, feeds: frozenset[str]
-) -> dict[tuple[str, str], int]:
-    """Newest cursor of each (feed, subject) of these feeds; read once, at the start."""
-    place = (topic, 0)
-    found: dict[tuple[str, str], int] = {}
-    with PartitionReader(config, {place: BEGINNING}, name="connector-cursors") as reader:
-        for rows in reader.read_to(reader.end_offsets()):
-            for row in rows:
-                record = codec.decode(row.value) if row.value else None
-                if isinstance(record, Cursor) and record.feed in feeds:
-                    found[record.feed, record.subject] = record.upto_ms
-    LOG.info("cursors=read count=%d", len(found))
-    return found

@@ -7,7 +7,10 @@ undelivered record above all; what stands is read back by the next one.
 
 import asyncio
 import logging
+import threading
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.producer import Producer
@@ -15,7 +18,7 @@ from connectors.polymarket.outbox import Ids, Outbox
 from connectors.polymarket.process import run_until, tick_forever
 from connectors.polymarket.reads import Reads
 from connectors.polymarket.rest import Rest
-from connectors.polymarket.watchlist import follow_watch, read_cursors
+from connectors.polymarket.watchlist import follow_watch, read_cursors, tape_began_ms
 from connectors.public.activity import ActivityFeed
 from connectors.public.books import Books
 from connectors.public.catalogue import Catalogue
@@ -25,7 +28,7 @@ from schemas.records.system import ConnectorStarted, FeedState
 from schemas.settings import Settings
 
 LOG = logging.getLogger(__name__)
-FLUSH_S = 5.0
+FLUSH_S = 2.0
 
 
 class Public:
@@ -70,6 +73,15 @@ class Public:
             read_since=self.leaders.trades_read_since,
         )
 
+    def parts(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs until cancelled."""
+        return [
+            self.books.run(),
+            self.activity.run(),
+            self.leaders.run(),
+            self.catalogue.run(),
+        ]
+
     def watch(self, record: Watch, written_ms: int) -> None:
         """What the decisions want to see has changed."""
         if record.what == "wallet":
@@ -90,40 +102,42 @@ class Public:
 
 async def run_public(settings: Settings, stop: asyncio.Event) -> None:
     """Run until stop is set; raises what ended it otherwise."""
+    halted = threading.Event()
+    try:
+        await run_until(stop, [_run(settings, halted)])
+    finally:
+        halted.set()
+
+
+async def _run(settings: Settings, halted: threading.Event) -> None:
     kafka, wiring = settings.wiring.kafka, settings.wiring.public
+    reading = consumer_config(
+        kafka.bootstrap, group=f"truecopy-{wiring.producer}", fetch_wait_ms=kafka.fetch_wait_ms
+    )
+    tape, cursors_topic = kafka.prefix + "tape", kafka.prefix + "cursors"
+    await asyncio.to_thread(tape_began_ms, reading, tape, kafka.shard, halted)
     producer = Producer(
         producer_config(kafka.bootstrap, linger_ms=kafka.linger_ms), name=wiring.producer
     )
     outbox = Outbox(producer, kafka)
-    reading = consumer_config(
-        kafka.bootstrap, group=f"truecopy-{wiring.producer}", fetch_wait_ms=kafka.fetch_wait_ms
-    )
     started = ConnectorStarted(producer=wiring.producer, role="public")
-    offset = await outbox.tape_acknowledged(started, wiring.producer)
-    ids = Ids(wiring.producer, offset)
+    ids = Ids(wiring.producer, await outbox.tape_acknowledged(started, wiring.producer))
     LOG.info("connector=%s state=started instance=%s", wiring.producer, ids.instance)
-    cursors = await asyncio.to_thread(read_cursors, reading, kafka.prefix + "cursors", CURSOR_FEEDS)
-    async with Rest(per_second=wiring.rest_per_second) as rest:
-        public = Public(settings, outbox, rest, ids, cursors)
-        try:
-            await run_until(
-                stop,
-                [
-                    producer.keep_polling(),
-                    tick_forever(
-                        outbox,
-                        producer=wiring.producer,
-                        every_ms=wiring.tick_ms,
-                        clock_ns=time.time_ns,
-                        feeds=public.feeds,
-                    ),
-                    follow_watch(reading, kafka.prefix + "watch", kafka.shard, public.watch),
-                    public.books.run(),
-                    public.activity.run(),
-                    public.leaders.run(),
-                    public.catalogue.run(),
-                ],
+    cursors = await asyncio.to_thread(read_cursors, reading, cursors_topic, CURSOR_FEEDS, halted)
+    try:
+        async with Rest(per_second=wiring.rest_per_second) as rest:
+            public = Public(settings, outbox, rest, ids, cursors)
+            ticks = tick_forever(
+                outbox,
+                producer=wiring.producer,
+                every_ms=wiring.tick_ms,
+                clock_ns=time.time_ns,
+                feeds=public.feeds,
             )
-        finally:
-            missing = await asyncio.to_thread(producer.flush, FLUSH_S)
-            LOG.info("connector=%s state=stopped unflushed=%d", wiring.producer, missing)
+            watch = follow_watch(reading, kafka.prefix + "watch", kafka.shard, public.watch, halted)
+            await run_until(
+                asyncio.Event(), [producer.keep_polling(), ticks, watch, *public.parts()]
+            )
+    finally:
+        missing = producer.flush(FLUSH_S)
+        LOG.info("connector=%s state=stopped unflushed=%d", wiring.producer, missing)
