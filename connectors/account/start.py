@@ -1,0 +1,67 @@
+"""What a starting account connector must know from Kafka: when the tape began, how far it had read.
+
+Nothing before the tape's first record is a fill of this tape, so a lost cursor costs a read from
+there and never a fill. A tape without a beginning is waited for: appended to, it would begin with
+something that is no Genesis. Blocking calls for a thread; `stop` ends them.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.kafka.consumer import BEGINNING, PartitionReader, WaitEnded
+from schemas import codec
+from schemas.records.journal import Cursor
+from schemas.wiring import KafkaWiring
+
+LOG = logging.getLogger(__name__)
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """tape_ms: when the first record of the shard's tape was written. upto_ms: the cursor."""
+
+    tape_ms: int
+    upto_ms: int | None
+
+
+def begun(
+    config: Mapping[str, Any], kafka: KafkaWiring, feed: str, subject: str, stop: threading.Event
+) -> Begun:
+    """Both, from Kafka; raises WaitEnded once stop is set."""
+    tape_ms = _tape_began(config, (kafka.prefix + "tape", kafka.shard), stop)
+    upto_ms = _cursor(config, (kafka.prefix + "cursors", 0), feed, subject, stop)
+    LOG.info("tape_began_ms=%d cursor_ms=%s", tape_ms, upto_ms)
+    return Begun(tape_ms=tape_ms, upto_ms=upto_ms)
+
+
+def _tape_began(config: Mapping[str, Any], place: tuple[str, int], stop: threading.Event) -> int:
+    with PartitionReader(config, {place: BEGINNING}, name="account-tape", stop=stop) as reader:
+        waiting = False
+        while not stop.is_set():
+            if rows := reader.read(1, LOOK_S):
+                return rows[0].timestamp_ms
+            if not waiting:
+                LOG.warning("tape=%s/%d state=empty fix='truecopy policy apply'", *place)
+            waiting = True
+    raise WaitEnded("stopped while waiting for the tape to begin")
+
+
+def _cursor(
+    config: Mapping[str, Any],
+    place: tuple[str, int],
+    feed: str,
+    subject: str,
+    stop: threading.Event,
+) -> int | None:
+    found: int | None = None
+    with PartitionReader(config, {place: BEGINNING}, name="account-cursor", stop=stop) as reader:
+        for rows in reader.read_to(reader.end_offsets()):
+            for row in rows:
+                record = codec.decode(row.value) if row.value else None
+                if isinstance(record, Cursor) and (record.feed, record.subject) == (feed, subject):
+                    found = record.upto_ms
+    return found
