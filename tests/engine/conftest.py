@@ -12,10 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from connectors.kafka.consumer import Row
+from connectors.kafka.offsets import GroupOffsets
+from flows.engine.hub import Hub
 from flows.engine.rows import NUMBER_HEADER, OutRow, TapeRow
+from infra.kafka import tether
 
 FLOW = Path(__file__).with_name("window_flow.py")
 ROOT = FLOW.parents[2]
@@ -41,13 +45,13 @@ def wait_until(what: Callable[[], Any], why: str, timeout_s: float = 30.0) -> No
 
 
 class FlowProcess:
-    """One flow as a process; its output goes to a file that the test may read."""
+    """One flow as a process that dies with the tests; its output goes to a file they may read."""
 
     def __init__(self, options: dict[str, Any], log: Path) -> None:
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, str(FLOW), msgspec.json.encode(options).decode()],
+                tether.command([sys.executable, str(FLOW), msgspec.json.encode(options).decode()]),
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
@@ -93,6 +97,7 @@ class World:
     ) -> None:
         self.bootstrap, self.oracle, self.home = bootstrap, oracle, home
         self.make, self.embedded = make, embedded
+        self.hub = Hub(bootstrap=bootstrap, stop=threading.Event())
         self.tape = make("tape")
         self.topics = self.make_outputs()
         self.group = f"{self.tape}-flow"
@@ -137,10 +142,10 @@ class World:
     def rows(self, topic: str) -> list[OutRow]:
         """What stands in one output topic, in log order."""
         found = []
-        for message in self.messages(topic):
-            headers = dict(message.headers())
+        for record in self.records(topic):
+            headers = dict(record.headers)
             number = int(headers.pop(NUMBER_HEADER))
-            found.append(OutRow(number, message.key(), message.value(), tuple(headers.items())))
+            found.append(OutRow(number, record.key, record.value, tuple(headers.items())))
         return found
 
     def taken(self, topic: str) -> list[OutRow]:
@@ -153,16 +158,17 @@ class World:
 
     def expected(self, topic: str) -> list[OutRow]:
         """What an undisturbed run over the recorded tape writes to it."""
-        tape = [TapeRow(m.offset(), m.value()) for m in self.messages(self.tape)]
+        tape = [TapeRow(record.offset, record.value) for record in self.records(self.tape)]
         return list(self.oracle.expected(tape, topic))
 
-    def committed(self) -> int:
+    def committed(self) -> int | None:
         """What the flow's group has committed on the tape."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
+        group = GroupOffsets(self.bootstrap, self.group)
         try:
-            return int(consumer.committed([TopicPartition(self.tape, 0)], timeout=20)[0].offset)
+            found = group.committed(self.tape, 0)
+            return None if found is None else found.offset
         finally:
-            consumer.close()
+            group.close()
 
     def delete_before(self, topic: str, offset: int) -> None:
         """Do what retention does: the partition begins at this offset from now on."""
@@ -171,26 +177,12 @@ class World:
             done.result(20)
 
     def end_offset(self, topic: str) -> int:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "look"})
-        try:
-            return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)[1])
-        finally:
-            consumer.close()
+        return self.hub.watermarks(topic, 0)[1]
 
-    def messages(self, topic: str) -> list[Any]:
-        config = {"bootstrap.servers": self.bootstrap, "group.id": "look", "log_level": 0}
-        consumer = Consumer({**config, "isolation.level": "read_uncommitted"})
-        try:
-            low, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)
-            consumer.assign([TopicPartition(topic, 0, low)])
-            found: list[Any] = []
-            wait_until(
-                lambda: extend(found, consumer) or low == end or found[-1].offset() == end - 1,
-                f"reading {topic} to {end}",
-            )
-            return found
-        finally:
-            consumer.close()
+    def records(self, topic: str) -> list[Row]:
+        low, end = self.hub.watermarks(topic, 0)
+        with self.hub.reader(topic, 0, low) as reader:
+            return [row for rows in reader.read_to({(topic, 0): end}) for row in rows]
 
     def wait_written(self) -> None:
         """Until the journal holds what the tape so far leads to, or more."""
@@ -204,12 +196,6 @@ class World:
         """Every topic holds exactly what the tape leads to: nothing lost, doubled or different."""
         for name, topic in self.topics.items():
             assert self.rows(topic) == self.expected(name), name
-
-
-def extend(found: list[Any], consumer: Any) -> bool:
-    """Take what is there; never true, so that it can stand in a condition."""
-    found.extend(m for m in consumer.consume(1000, 0.1) if m.error() is None)
-    return False
 
 
 @pytest.fixture

@@ -44,8 +44,10 @@ def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
 def test_sigterm_ends_with_a_final_snapshot_so_nothing_is_done_again(
     world: Any, tmp_path: Path
 ) -> None:
-    world.feed(200)
+    world.feed(100)
     flow = world.start(tmp_path / "state", epoch_s=60.0)
+    flow.wait_reading()
+    world.feed(100)  # ends with a tick, so what is written says that all is read
     world.wait_written()
     assert flow.end(signal.SIGTERM) == Exit.CLEAN
     end = world.end_offset(world.tape)
