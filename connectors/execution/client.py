@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from polymarket import AsyncSecureClient
 from polymarket import errors as sdk
-from polymarket.models.clob import ClobTrade, OpenOrder
+from polymarket.models.clob import ClobTrade, MakerOrder, OpenOrder
 from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
 from polymarket.models.clob.orders import SignedOrder
 from polymarket.models.types import ClobAssetId
@@ -237,27 +237,31 @@ def _order_view(order: OpenOrder) -> OrderView:
 
 
 def _trade_view(trade: ClobTrade, order: OrderHash) -> TradeView | None:
-    """Our side of a trade: as taker its makers' legs, as maker only the legs of this order."""
-    legs = [leg for leg in trade.maker_orders if leg.order_id == order]
+    """Our side of a trade: as taker its makers' legs, as maker only the legs of this order.
+
+    Rounded once for the whole trade, against us: what a BUY cost up, what a SELL fetched down.
+    """
+    own = [leg for leg in trade.maker_orders if leg.order_id == order]
     if trade.taker_order_id == order:
-        shares = parse_micro(trade.size)
-        usd = sum(
-            _cash(parse_micro(leg.matched_amount), parse_micro(leg.price), leg.asset_id, trade)
-            for leg in trade.maker_orders
-        )
-        covered = sum(parse_micro(leg.matched_amount) for leg in trade.maker_orders)
-        if covered != shares:
-            usd = shares * parse_micro(trade.price) // MICRO
-    elif legs:
-        shares = sum(parse_micro(leg.matched_amount) for leg in legs)
-        usd = sum(parse_micro(leg.matched_amount) * parse_micro(leg.price) for leg in legs) // MICRO
+        shares, side = parse_micro(trade.size), trade.side
+        legs = [_leg(leg, trade.asset_id) for leg in trade.maker_orders]
+        if sum(size for size, _ in legs) != shares:
+            legs = [(shares, parse_micro(trade.price))]
+    elif own:
+        legs, side = [_leg(leg, own[0].asset_id) for leg in own], own[0].side
+        shares = sum(size for size, _ in legs)
     else:
         return None
-    matched_ms = int(trade.matched_at.timestamp() * 1000)
-    return TradeView(trade=trade.id, shares_micro=shares, usd_micro=usd, matched_ms=matched_ms)
+    product = sum(size * price for size, price in legs)
+    return TradeView(
+        trade=trade.id,
+        shares_micro=shares,
+        usd_micro=-(-product // MICRO) if side == "BUY" else product // MICRO,
+        matched_ms=int(trade.matched_at.timestamp() * 1000),
+    )
 
 
-def _cash(shares_micro: int, price_micro: int, leg_token: str, trade: ClobTrade) -> int:
-    """A maker leg on the complementary token costs us 1 - its price (API reference 8.2)."""
-    ours = price_micro if leg_token == trade.asset_id else MICRO - price_micro
-    return shares_micro * ours // MICRO
+def _leg(leg: MakerOrder, our_token: str) -> tuple[int, int]:
+    """(shares, our price) of a maker's leg; one on the complement costs us 1 - its price (8.2)."""
+    price = parse_micro(leg.price)
+    return parse_micro(leg.matched_amount), price if leg.asset_id == our_token else MICRO - price
