@@ -152,10 +152,12 @@ def _observe_move(state: LeadersState, record: LeaderMove) -> None:
         shares = record.delta_micro.get(token, 0) - before.get(token, 0)
         if shares:
             delta = Delta(token, record.condition, shares, 0, record.venue_ms)
-            _take(state, leader, delta, record.recv_ns)
+            _take(state, leader, delta, record.recv_ns, traded=False)
 
 
-def _take(state: LeadersState, leader: LeaderState, delta: Delta, recv_ns: int) -> None:
+def _take(
+    state: LeadersState, leader: LeaderState, delta: Delta, recv_ns: int, *, traded: bool = True
+) -> None:
     """A delta enters the audit by venue time, and a window unless it is from before the follow."""
     if leader.audit.opened_with(delta.venue_ms, state.policy.leader_report_lag_ms):
         return  # the opening report counted it
@@ -165,7 +167,7 @@ def _take(state: LeadersState, leader: LeaderState, delta: Delta, recv_ns: int) 
         return
     now_ms = state.clock.now_ms
     window = leader.windows.setdefault(delta.token, Window(delta.condition, now_ms, now_ms))
-    window.add(delta, now_ms, recv_ns)
+    window.add(delta, now_ms, recv_ns, traded)
 
 
 def _decide_followed(state: LeadersState) -> Iterator[Record]:

@@ -80,11 +80,6 @@ class Interval:
         return self.low_micro <= 0 <= self.high_micro
 
     @property
-    def is_zero(self) -> bool:
-        """Whether no difference is the only possibility."""
-        return self.low_micro == self.high_micro == 0
-
-    @property
     def nearest_to_zero(self) -> int:
         """The smallest difference that the report allows."""
         if self.agrees:

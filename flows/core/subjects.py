@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flows.core.reconcile import (
-    AGREEING_REPORTS,
     SECOND_MS,
     Interval,
     Rebuilt,
+    common,
     compare,
     following,
     verdict,
@@ -54,7 +54,7 @@ class Subject:
     waiting: list[Waiting] = field(default_factory=list)
     opened_by: str | None = None
     opened_ms: int = 0
-    opening: dict[Token, str] = field(default_factory=dict)
+    opening: dict[Token, Interval] = field(default_factory=dict)
     rows: dict[Token, tuple[Interval, ...]] = field(default_factory=dict)
     confirmed_ms: dict[Token, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -113,25 +113,52 @@ class Subject:
     def judge(self, waiting: Waiting, now_ms: int, lag_ms: int, skip: Iterable[Token]) -> bool:
         """Hold one report against what we rebuilt; what it proves goes to findings.
 
-        Whether all of it agreed is returned. The first report of a wallet opens its ledger:
-        what it says beyond our own record was there before, and needs no second witness unless
-        fills near its moment leave more than one difference possible. What it says less than our
-        record was never there before: that is drift, as in any other report.
+        Whether all of it agreed is returned. The first report of a wallet opens its ledger: what
+        it says beyond our own record was there before. Where fills near its moment leave more
+        than one difference possible, later reports narrow it down to one; until then nothing is
+        adopted, since a baseline that is a guess would come back as drift. What a report says
+        less than our record was never there before: that is drift, as in any other report.
         """
         first = self.opened_by is None
         clean = True
         for token, interval in self.intervals(waiting, lag_ms, skip):
             clean = clean and interval.agrees
+            if interval.agrees:
+                self.confirmed_ms[token] = now_ms
             if first and interval.high_micro > 0:
-                self.opening[token] = interval.report
-            self._accept(token, interval, now_ms)
-            proof = self._proof(token, interval, first)
+                self.opening[token] = interval
+            if token in self.opening:
+                self._narrow(token, interval, waiting.report.floor_micro)
+                continue
+            self.rows[token] = following(self.rows.get(token, ()), interval)
+            proof = verdict(self.rows[token])
             if proof is not None:
                 names = tuple(i.report for i in self.rows[token])
-                before = token in self.opening and proof.low_micro > 0
-                self.findings.append(Finding(token, proof, names, before))
+                self.findings.append(Finding(token, proof, names, opening=False))
         self._conclude(waiting)
         return clean
+
+    def _narrow(self, token: Token, interval: Interval, floor_micro: int) -> None:
+        """One more report about what was there before; adopted when only one value is left.
+
+        Values closer together than the dust floor are one: a report may leave such a row out.
+        """
+        known = self.opening[token]
+        low, high = common((known, interval))
+        if low > high:
+            # Our own record moved wrongly in between: the newest report begins again.
+            low, high = interval.low_micro, interval.high_micro
+        self.opening[token] = Interval(low, high, known.report)
+        if high - low > floor_micro:
+            return
+        left = self.opening.pop(token)
+        if left.agrees:
+            return
+        if low > 0:
+            names = tuple(dict.fromkeys((left.report, interval.report)))
+            self.findings.append(Finding(token, left, names, opening=True))
+        else:
+            self.rows[token] = (interval,)
 
     def corrected(self, token: Token, shares_micro: int) -> None:
         """A finding became a correction; the row that proved it is spent."""
@@ -139,20 +166,6 @@ class Subject:
         self.rows.pop(token, None)
         self.opening.pop(token, None)
         self.findings = [f for f in self.findings if f.token != token]
-
-    def _accept(self, token: Token, interval: Interval, now_ms: int) -> None:
-        self.rows[token] = following(self.rows.get(token, ()), interval)
-        if interval.agrees:
-            self.confirmed_ms[token] = now_ms
-
-    def _proof(self, token: Token, interval: Interval, first: bool) -> Interval | None:
-        if first and interval.low_micro == interval.high_micro > 0:
-            return interval
-        proof = verdict(self.rows[token])
-        if proof is None and (len(self.rows[token]) == AGREEING_REPORTS or interval.is_zero):
-            # As many reports as prove a difference found none: nothing more was there before.
-            self.opening.pop(token, None)
-        return proof
 
     def _conclude(self, waiting: Waiting) -> None:
         self.waiting.remove(waiting)

@@ -14,7 +14,11 @@ from schemas.records.journal import NetDelta
 
 @dataclass(slots=True)
 class Window:
-    """Deltas of one leader and token since opened_ms; bought, sold are gross, all in micro."""
+    """Deltas of one leader and token since opened_ms; bought, sold are gross, all in micro.
+
+    Splits, merges and redemptions change shares, but nothing was bought or sold: they have no
+    price that an order could be compared with.
+    """
 
     condition: Condition
     opened_ms: int
@@ -28,15 +32,15 @@ class Window:
     last_venue_ms: int = 0
     last_recv_ns: int = 0
 
-    def add(self, delta: Delta, now_ms: int, recv_ns: int) -> None:
-        """Net one delta in."""
+    def add(self, delta: Delta, now_ms: int, recv_ns: int, traded: bool) -> None:
+        """Net one delta in, of a trade or of a move."""
         self.touched_ms = now_ms
         self.shares_micro += delta.shares_micro
         self.cash_micro += delta.cash_micro
-        if delta.shares_micro > 0:
+        if traded and delta.shares_micro > 0:
             self.bought_micro += delta.shares_micro
             self.bought_cash_micro += delta.cash_micro
-        else:
+        elif traded:
             self.sold_micro -= delta.shares_micro
         self.fills += 1
         self.last_venue_ms = max(self.last_venue_ms, delta.venue_ms)
