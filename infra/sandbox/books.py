@@ -78,6 +78,34 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
         return self.market.slug + (f"-r{self.generation}" if self.generation else "")
 
 
+_REEL = ("ts", "side", "bid_px", "bid_sz", "ask_px", "ask_sz")
+
+
+class Reel:
+    """Books in the order of play, made of the recording one by one as they are looked at."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+        self._rows: dict[int, list[int]] = {}
+        for row, at_ms in enumerate(frame["ts"].to_list()):
+            self._rows.setdefault(at_ms, []).append(row)
+        self._moments = list(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+    def at_ms(self, place: int) -> int:
+        return self._moments[place]
+
+    def __getitem__(self, place: int) -> RecordedBook:
+        at_ms = self._moments[place]
+        sides = {}
+        for row in self._rows[at_ms]:
+            _, side, bid_px, bid_sz, ask_px, ask_sz = self._frame.row(row)
+            sides[0 if side == "UP" else 1] = _levels(bid_px, bid_sz), _levels(ask_px, ask_sz)
+        return RecordedBook(at_ms, sides)
+
+
 class Recordings:
     """The recorded markets and, on request, the books of one of them."""
 
@@ -86,16 +114,17 @@ class Recordings:
         self._books = _read("books")
         self._touch = _touches(self._books)
 
-    def books(self, stretch: Stretch) -> list[RecordedBook]:
+    def books(self, stretch: Stretch) -> "Reel":
         """The books to play: the one standing at the stretch's start, then all until its close."""
         frame = self._books.filter(
             (pl.col("market_id") == stretch.market.market_id)
             & (pl.col("ts") <= stretch.market.close_ms)
-        ).sort("ts")
-        standing = frame.filter(pl.col("ts") <= stretch.from_ms).group_by("side").last()
+        ).sort("ts", maintain_order=True)
+        before = frame.filter(pl.col("ts") <= stretch.from_ms)
+        standing = before.group_by("side", maintain_order=True).last()
         later = frame.filter(pl.col("ts") > stretch.from_ms)
-        first = _group(standing.with_columns(ts=pl.lit(stretch.from_ms, dtype=pl.Int64)))
-        return first + _group(later.select(standing.columns))
+        first = standing.with_columns(ts=pl.lit(stretch.from_ms, dtype=pl.Int64))
+        return Reel(pl.concat([first.select(_REEL), later.select(_REEL)]))
 
     def mid_micro(self, market: RecordedMarket, at_ms: int) -> int | None:
         """Mid price of the first outcome at a recorded moment; None when one-sided or absent."""
@@ -153,14 +182,6 @@ def _levels(prices: list[float], sizes: list[float]) -> Levels:
         round(price * 1_000_000): round(size * 1_000_000)
         for price, size in zip(prices, sizes, strict=True)
     }
-
-
-def _group(frame: pl.DataFrame) -> list[RecordedBook]:
-    moments: dict[int, dict[int, tuple[Levels, Levels]]] = {}
-    for row in frame.iter_rows(named=True):
-        sides = _levels(row["bid_px"], row["bid_sz"]), _levels(row["ask_px"], row["ask_sz"])
-        moments.setdefault(row["ts"], {})[0 if row["side"] == "UP" else 1] = sides
-    return [RecordedBook(at_ms, sides) for at_ms, sides in moments.items()]
 
 
 def plan_stretches(

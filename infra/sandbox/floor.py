@@ -87,7 +87,7 @@ class Floor:
             self._show(market, market.books[market.played])
             market.played += 1
         if market.played < len(market.books):
-            due_ms = market.wall_ms(market.books[market.played].at_ms)
+            due_ms = market.wall_ms(market.books.at_ms(market.played))
             self._agenda.at(due_ms, lambda: self._play(market))
 
     def _show(self, market: Market, recorded: RecordedBook) -> None:

@@ -16,7 +16,7 @@ from infra.sandbox import wire_market
 from infra.sandbox.admission import NO_BOOK
 from infra.sandbox.market import Market
 from infra.sandbox.matching import Refusal
-from infra.sandbox.rim import Rim, answer, refuse
+from infra.sandbox.rim import JSON, Rim, answer, refuse
 from schemas.units import MICRO, format_micro
 
 END_CURSOR = "LTE="
@@ -86,7 +86,11 @@ class PublicClob:
 
     async def _batch(self, request: web.Request) -> list[tuple[Market, int]]:
         """The known tokens of a batch request; unknown ones are left out."""
-        wanted = msgspec.json.decode(await request.read(), type=list[dict[str, str]])
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=list[dict[str, str]])
+        except msgspec.DecodeError as error:
+            body = msgspec.json.encode({"error": "Invalid payload"})
+            raise web.HTTPBadRequest(body=body, content_type=JSON) from error
         self._rim.now()
         found = (self._book(row.get("token_id", "")) for row in wanted)
         return [pair for pair in dict.fromkeys(found) if pair is not None]

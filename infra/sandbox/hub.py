@@ -78,7 +78,10 @@ class Hub:
             self.subscribers[channel].discard(subscriber)
             for helper in helpers:
                 helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.wait(helpers)
+            for helper in helpers:
+                if not helper.cancelled():
+                    helper.result()
 
     async def close(self) -> None:
         """End every socket; clients see 1001."""

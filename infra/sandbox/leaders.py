@@ -74,6 +74,18 @@ class Leader:
         self.resting = False
         self._deck = [*DECK[::3], "short_lived"]
         self._quotes: list[str] = []
+        self._moves: dict[str, Callable[[], None]] = {
+            "add": self._add,
+            "trim": self._trim,
+            "sweep": self._sweep,
+            "twins": self._twins,
+            "flip": self._flip,
+            "both": self._both,
+            "split": self._split,
+            "merge": self._merge,
+            "quote": self._quote,
+            "short_lived": self._short_lived,
+        }
 
     def act(self) -> None:
         """The next move of the deck."""
@@ -82,7 +94,7 @@ class Leader:
         if not self._deck:
             self._deck = list(DECK)
             self._rng.shuffle(self._deck)
-        getattr(self, f"_{self._deck.pop()}")()
+        self._moves[self._deck.pop()]()
 
     def rest(self) -> None:
         """No further move; what rests in the book is withdrawn."""
@@ -139,7 +151,7 @@ class Leader:
             self._desk.after(delay_ms, lambda: self._flop(market, token, bought))
 
     def _flop(self, market: Market, token: int, shares_micro: int) -> None:
-        if market.is_open and self._desk.sell(self.wallet, market, token, shares_micro):
+        if not self.resting and self._desk.sell(self.wallet, market, token, shares_micro):
             self.done.orders += 1
             self.done.flips += 1
 

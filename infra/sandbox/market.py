@@ -7,7 +7,7 @@ becomes fine for good with the first recorded price that needs it.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infra.sandbox.books import COARSE_TICK_MICRO, RecordedBook, Stretch
+from infra.sandbox.books import COARSE_TICK_MICRO, RecordedBook, Reel, Stretch
 from infra.sandbox.hashing import hex_id, token_ids
 from infra.sandbox.orderbook import BID, Levels, MarketBook
 
@@ -21,7 +21,7 @@ class Market:
 
     number: int
     stretch: Stretch
-    books: list[RecordedBook]
+    books: Reel
     origin_ms: int
     speed: float
     min_shares_micro: int

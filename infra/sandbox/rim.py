@@ -18,6 +18,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
 
 
+class BrokenSandboxError(RuntimeError):
+    """The venue's state cannot be trusted any more; see the error before this one."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Rim:
     """The venue with its clock, its doors and its notes of what came in."""
@@ -28,10 +32,18 @@ class Rim:
     cache: Cache
     clock: Callable[[], int]
     posts: PostLog = field(default_factory=PostLog)
+    broken: bool = False
 
     def now(self) -> int:
-        """Bring the venue up to the clock and return its time."""
+        """Bring the venue up to the clock and return its time.
+
+        Once this has failed it fails for ever, so that the pump ends the sandbox.
+        """
+        if self.broken:
+            raise BrokenSandboxError("the venue failed before: its first error says of what")
+        self.broken = True
         self.venue.advance(self.clock())
+        self.broken = False
         return self.venue.agenda.now_ms
 
 

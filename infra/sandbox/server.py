@@ -27,6 +27,7 @@ from infra.sandbox.rim import Rim
 from infra.sandbox.settings import SandboxSettings
 from infra.sandbox.venue import Venue
 
+HOST = "127.0.0.1"
 PUMP_MS = 20
 SHUTDOWN_S = 0.5
 log = logging.getLogger("sandbox")
@@ -69,7 +70,7 @@ class Sandbox:
         app.add_routes(self._routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.settings.host, self.settings.port)
+        site = web.TCPSite(self._runner, HOST, self.settings.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._pump = asyncio.create_task(self._run())
@@ -137,11 +138,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        return f"http://{self.settings.host}:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
     def ready(self) -> dict[str, Any]:
         """Addresses of everything, and whom to follow."""
-        socket = f"ws://{self.settings.host}:{self.port}/ws"
+        socket = f"ws://{HOST}:{self.port}/ws"
         return {
             "event": "ready",
             "url": self.url,

@@ -26,7 +26,6 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fault_rates: see faults.py.
     """
 
-    host: str = "127.0.0.1"
     port: int = 0
     seed: int = 7
     speed: float = 1.0
@@ -54,8 +53,6 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fault_rates: dict[str, float] = {}
 
     def __post_init__(self) -> None:
-        if self.host != "127.0.0.1":
-            raise SettingsError(f"host {self.host!r}: the sandbox binds to 127.0.0.1 only")
         if not 1 <= self.markets <= 12:
             raise SettingsError(f"markets {self.markets}: between 1 and 12 play side by side")
         if self.speed <= 0:

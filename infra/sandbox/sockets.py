@@ -9,16 +9,18 @@ data frames only, never PONG or a first snapshot.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from infra.sandbox import wire_market
+from infra.sandbox.auth import Credentials
 from infra.sandbox.faults import FREEZE_MS, SWAP_HOLD_MS, Faults
 from infra.sandbox.records import Emission
 from infra.sandbox.rim import Rim
 
+_Frame = TypeVar("_Frame")
 FATE_EVERY_S = 1.0
 SLOW_CONSUMER = 1013
 
@@ -70,7 +72,7 @@ class Line:
         self._queue.put_nowait(text)
 
     async def write(self) -> None:
-        """Send what is queued until the socket ends; None means the consumer was too slow."""
+        """Send what is queued until the client is gone; None: it was too slow."""
         while not self.socket.closed:
             text = await self._queue.get()
             if text is None:
@@ -78,7 +80,10 @@ class Line:
                     code=SLOW_CONSUMER, message=b"slow consumer: send buffer full"
                 )
                 return
-            await self.socket.send_str(text)
+            try:
+                await self.socket.send_str(text)
+            except ConnectionResetError:
+                return
             self.sent += 1
 
     async def meet_fate(self, cut: Callable[[], None]) -> None:
@@ -90,6 +95,47 @@ class Line:
                 self._frozen_until = self._loop.time() + FREEZE_MS / 1000
             if self._faults.due("cut", elapsed_ms):
                 cut()
+
+
+class MarketFrame(msgspec.Struct, frozen=True):
+    """What a market client sends: a subscription first (type), then operations."""
+
+    assets_ids: list[str]
+    type: str = ""
+    operation: str = "subscribe"
+    custom_feature_enabled: bool | None = None
+    initial_dump: bool = True
+
+
+class SocketAuth(msgspec.Struct, frozen=True, rename="camel"):
+    """Credentials in the first frame of a user client."""
+
+    api_key: str
+    secret: str
+    passphrase: str
+
+
+class UserFrame(msgspec.Struct, frozen=True):
+    """What a user client sends; markets left out mean all."""
+
+    auth: SocketAuth | None = None
+    operation: str = ""
+    markets: list[str] | None = None
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """A subscription of an activity client; filters are a JSON string."""
+
+    topic: str
+    type: str
+    filters: str = ""
+
+
+class ActivityFrame(msgspec.Struct, frozen=True):
+    """What an activity client sends; without `action` it is ignored."""
+
+    subscriptions: list[Topic] = []
+    action: str = ""
 
 
 class Subscriber(Protocol):
@@ -119,18 +165,16 @@ class MarketSocket:
         if text == "PING":
             self.line.reply("PONG")
             return True
-        frame = _object(text)
-        assets = frame.get("assets_ids", frame.get("asset_ids"))
-        operation = frame.get("operation", "subscribe" if frame.get("type") else None)
-        if not isinstance(assets, list) or operation not in ("subscribe", "unsubscribe"):
+        frame = _decoded(text, MarketFrame)
+        if frame is None or frame.operation not in ("subscribe", "unsubscribe"):
             self.line.reply("INVALID OPERATION")
             return True
-        if "custom_feature_enabled" in frame:
-            self.custom = frame["custom_feature_enabled"] is True
-        if operation == "subscribe":
-            self._subscribe(assets, dump=frame.get("initial_dump", True) is not False)
+        if frame.custom_feature_enabled is not None:
+            self.custom = frame.custom_feature_enabled
+        if frame.operation == "subscribe":
+            self._subscribe(frame.assets_ids, dump=frame.initial_dump)
         else:
-            self._unsubscribe(assets)
+            self._unsubscribe(frame.assets_ids)
         return True
 
     def _subscribe(self, assets: list[str], *, dump: bool) -> None:
@@ -173,21 +217,25 @@ class UserSocket:
         if text == "PING":
             self.line.reply("PONG")
             return True
-        frame = _object(text)
-        markets = [str(market) for market in frame.get("markets") or []]
-        if frame.get("operation") == "unsubscribe":
-            self.markets -= set(markets)
+        frame = _decoded(text, UserFrame)
+        if frame is None:
+            return False
+        markets = set(frame.markets or ())
+        if frame.operation == "unsubscribe":
+            self.markets -= markets
             return True
-        if frame.get("operation") != "subscribe":
-            auth = frame.get("auth") or {}
-            owner = self._rim.auth.socket(
-                *(str(auth.get(name, "")) for name in ("apiKey", "secret", "passphrase"))
-            )
+        if frame.operation != "subscribe":
+            owner = self._owner(frame.auth)
             if owner is None:
                 return False
             self.key = owner.key
-        self.markets |= set(markets)
+        self.markets |= markets
         return True
+
+    def _owner(self, auth: SocketAuth | None) -> Credentials | None:
+        if auth is None:
+            return None
+        return self._rim.auth.socket(auth.api_key, auth.secret, auth.passphrase)
 
 
 class ActivitySocket:
@@ -204,26 +252,25 @@ class ActivitySocket:
         if text == "PING":
             self.line.reply("")
             return True
-        frame = _object(text)
-        topics = frame.get("subscriptions") or []
+        frame = _decoded(text, ActivityFrame) or ActivityFrame()
         types = {
-            str(topic.get("type"))
-            for topic in topics
-            if topic.get("topic") == "activity" and not topic.get("filters")
+            topic.type
+            for topic in frame.subscriptions
+            if topic.topic == "activity" and not topic.filters
         }
-        if frame.get("action") == "subscribe":
+        if frame.action == "subscribe":
             self.types |= types
-        elif frame.get("action") == "unsubscribe":
+        elif frame.action == "unsubscribe":
             self.types -= types
         return True
 
 
-def _object(text: str) -> dict[str, Any]:
+def _decoded(text: str, kind: type[_Frame]) -> _Frame | None:
+    """A client's frame, or None for one that is none."""
     try:
-        value = msgspec.json.decode(text)
+        return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
 
 
 def wire_text(value: Any) -> str:

@@ -12,11 +12,12 @@ from py_clob_client_v2.utilities import (
 )
 
 from infra.sandbox import wire_market
-from infra.sandbox.books import Recordings
+from infra.sandbox.books import Recordings, Stretch
 from infra.sandbox.hashing import token_ids
 from infra.sandbox.market import Market
 from infra.sandbox.orderbook import ASK, BID, Change, MarketBook, differences, paired
 
+START_MS = 1_795_000_000_000
 World = Any
 Make = Callable[..., World]
 
@@ -174,6 +175,26 @@ def test_recorded_books_are_served_as_they_are_one_sided_ones_too(
                 assert market.book.levels[token] == (bids, asks)
                 one_sided += not bids or not asks
     assert one_sided > 0
+
+
+def test_a_crossed_recorded_book_stays_crossed_on_the_wire(
+    recordings: Recordings, world: Make
+) -> None:
+    """22 of the recorded books are crossed; the venue shows what there is."""
+    recorded = recordings.markets[12]
+    reel = recordings.books(Stretch(market=recorded, from_ms=recorded.start_ms))
+    crossed = [
+        (reel.at_ms(place), token)
+        for place in range(len(reel))
+        for token, (bids, asks) in reel[place].sides.items()
+        if bids and asks and max(bids) >= min(asks)
+    ]
+    assert crossed
+    for at_ms, token in crossed:
+        floor = world(markets=1).venue.floor
+        market = floor.list_market(Stretch(market=recorded, from_ms=at_ms, generation=1))
+        book = wire_market.book(market, token, START_MS)
+        assert float(book["bids"][-1]["price"]) >= float(book["asks"][-1]["price"])
 
 
 def test_speed_shortens_only_the_intervals_between_recorded_books(world: Make) -> None:

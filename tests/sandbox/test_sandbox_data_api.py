@@ -28,10 +28,17 @@ class FakeClock:
 
 @pytest.fixture
 async def minute(recordings: Any, make_sandbox: Callable[..., Awaitable[Sandbox]]) -> Sandbox:
-    """A sandbox in which a minute of leaders has just passed."""
+    """A sandbox in which a dense third of a minute of leaders has just passed."""
     clock = FakeClock()
-    sandbox = await make_sandbox(clock=clock, seed=7)
-    clock.now_ms += 62_000
+    sandbox = await make_sandbox(
+        clock=clock,
+        seed=7,
+        duration_s=24,
+        rest_after_s=18,
+        resolve_after_s=12,
+        leader_rate_per_s=8.0,
+    )
+    clock.now_ms += 22_000
     return sandbox
 
 

@@ -98,15 +98,15 @@ def test_a_recorded_book_that_crosses_a_resting_order_fills_it_at_its_price(
     world: Make, limit: Limit
 ) -> None:
     filled = 0
-    for seed in range(4):
-        run = world(seed=seed, speed=6.0, latency_ms=0)
+    for seed in range(3):
+        run = world(seed=seed, speed=12.0, duration_s=20, latency_ms=0)
         market = run.lasting()
         orders = []
         for token in (0, 1):
             price = market.book.best_bid(token)
             orders.append(run.order(market, token, limit("BUY", price, 20_000_000)))
             run.submit(orders[-1])
-        run.run(15_000)
+        run.run(6_000)
         for order in orders:
             if order.status == "MATCHED":
                 filled += 1

@@ -68,7 +68,7 @@ async def test_the_program_says_ready_in_one_line_serves_loopback_and_ends_on_si
     [
         (["--faults", "droop"], "droop"),
         (["--markets", "0"], "markets 0"),
-        (["--host", "0.0.0.0"], "127.0.0.1 only"),
+        (["--host", "0.0.0.0"], "--host"),
         (["--speed", "fast"], "speed"),
         (["--fault-rates", "drop"], "name=rate"),
         (["--fault-rates", "drop=often"], "float"),

@@ -96,7 +96,7 @@ async def test_a_text_ping_is_answered_and_nonsense_is_named(open_sandbox: OpenS
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send("PING")
         assert await received(socket) == "PONG"
-        for nonsense in ("hello", "{}", '{"type":"market"}'):
+        for nonsense in ("hello", "{}", '{"type":"market"}', '{"assets_ids":[[1]]}', "[1]"):
             await socket.send(nonsense)
             assert await received(socket) == "INVALID OPERATION"
 
