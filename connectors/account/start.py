@@ -57,11 +57,14 @@ def _cursor(
     subject: str,
     stop: threading.Event,
 ) -> int | None:
-    found: int | None = None
+    newest = b""
     with PartitionReader(config, {place: BEGINNING}, name="account-cursor", stop=stop) as reader:
         for rows in reader.read_to(reader.end_offsets()):
             for row in rows:
-                record = codec.decode(row.value) if row.value else None
-                if isinstance(record, Cursor) and (record.feed, record.subject) == (feed, subject):
-                    found = record.upto_ms
-    return found
+                if row.key == f"{feed}:{subject}".encode():
+                    newest = row.value
+    if not newest:
+        return None
+    record = codec.decode(newest)
+    assert isinstance(record, Cursor), f"{place[0]} holds {type(record).__name__}, not Cursor"
+    return record.upto_ms

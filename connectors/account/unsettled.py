@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 LIMIT_MS = 7 * 86_400_000
 LOOK_EVERY_MS = 30_000
+OPEN_MAX = 10_000
 LOOK_MAX = 5
 """Look-ups after one read, at most."""
 
@@ -49,8 +50,11 @@ class Unsettled:
         return chosen
 
     def given_up(self, now_ms: int) -> list[str]:
-        """Trades open for too long; they are forgotten hereby."""
+        """Trades open for too long, or too many; they are forgotten hereby."""
         old = [trade for trade, found in self._open.items() if found.venue_ms < now_ms - LIMIT_MS]
+        if len(self._open) - len(old) > OPEN_MAX:
+            by_age = sorted(self._open, key=lambda trade: self._open[trade].venue_ms)
+            old = by_age[: len(self._open) - OPEN_MAX]
         for trade in old:
             del self._open[trade]
         return old

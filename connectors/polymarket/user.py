@@ -36,6 +36,7 @@ class UserSession:
         self._credentials = credentials
         self._fills = fills
         self._silence_ms = silence_ms
+        self._ping_every_ms = min(PING_MS, silence_ms // 3)
         self._opened_ms = self._ping_ms = self._alive_ms = 0
         self._heard: dict[str, str] = {}
         self._expected: dict[str, int] = {}
@@ -112,7 +113,7 @@ class UserSession:
         if not self.connected:
             return []
         effects: list[Effect] = []
-        if now_ms - self._ping_ms >= PING_MS:
+        if now_ms - self._ping_ms >= self._ping_every_ms:
             self._ping_ms = now_ms
             effects.append(Send("PING"))
         if now_ms - self._alive_ms >= self._silence_ms:

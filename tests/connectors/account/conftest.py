@@ -15,8 +15,9 @@ import pytest
 
 from connectors.account.main import run_account
 from connectors.account.private import PrivateReads
-from connectors.kafka.config import consumer_config
+from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
+from connectors.kafka.producer import Producer
 from connectors.polymarket.credentials import Credentials
 from connectors.polymarket.health import ReadFeed
 from connectors.polymarket.outbox import RAW_PARTITIONS, Ids, Outbox
@@ -31,11 +32,11 @@ from infra.sandbox.matching import Terms, limit_terms
 from infra.sandbox.records import Order
 from infra.sandbox.server import Sandbox
 from infra.sandbox.settings import SandboxSettings
-from infra.tape import begin
 from infra.topics import declared
 from schemas import codec
 from schemas.records.base import Account, Record
 from schemas.records.own import OwnFill
+from schemas.records.system import Genesis, Tick
 from schemas.settings import Settings, parse
 from schemas.wiring import KafkaWiring
 
@@ -115,6 +116,23 @@ class Venue:
         """What the venue's own ledger says we hold."""
         return self.sandbox.venue.ledger.shares_micro[self.wallet, market.condition_id, token]
 
+    def cash(self) -> int:
+        """Collateral by the venue's own ledger."""
+        return self.sandbox.venue.ledger.cash_micro[self.wallet]
+
+    def all_trades(self) -> list[Any]:
+        return list(self.sandbox.venue.settlement.trades.values())
+
+    def trades(self) -> int:
+        return len(self.all_trades())
+
+    def hit_bids(self, market: Market, price_micro: int, shares_micro: int) -> None:
+        """A stranger sells into the book."""
+        terms = limit_terms("SELL", price_micro, shares_micro)
+        self.sandbox.venue.exchange.trade_now(
+            self.sandbox.venue.liquidity.stranger(), "", market, 0, terms
+        )
+
     def cut(self) -> None:
         """Every user socket is gone, without a close frame."""
         for subscriber in list(self.sandbox.hub.subscribers["user"]):
@@ -168,6 +186,10 @@ class Topics:
             assert time.monotonic() < deadline, f"{kind.__name__} after {wait_s} s: {found[-8:]}"
             await asyncio.sleep(0.05)
 
+    async def cursors(self) -> list[Any]:
+        """All cursors written so far, deletions left out."""
+        return [codec.decode(row.value) for row in await self.rows("cursors") if row.value]
+
     async def everything(self) -> bytes:
         """All bytes of all topics, headers and keys included."""
         names = ("tape", "dead", "cursors", "raw.user", "raw.data", "journal")
@@ -219,6 +241,16 @@ class Stage:
         self.started.append(connector)
         return connector
 
+    async def ready(self) -> None:
+        """Wait until every feed is up."""
+        await self.topics.until(
+            Tick, lambda t: t and all(feed.state == "up" for feed in t[-1].feeds.values())
+        )
+
+    async def polls(self, count: int) -> None:
+        """Let so many reads of each kind begin."""
+        await asyncio.sleep(count * self.settings.wiring.account.trades_poll_ms / 1_000)
+
     async def positions(self) -> dict[str, int]:
         """What the fills on the tape add up to, by token: failed ones not counted."""
         return position_of(await self.topics.tape(OwnFill))
@@ -257,8 +289,20 @@ def own_broker() -> Iterator[KafkaWiring]:
         for name, topic in declared().items():
             broker.create_topic(name, topic.partitions)
         wiring = KafkaWiring(bootstrap=broker.bootstrap, linger_ms=5, fetch_wait_ms=5)
-        begin(wiring, ("main",))
+        begin_tape(wiring)
         yield wiring
+
+
+def begin_tape(wiring: KafkaWiring) -> None:
+    """Put Genesis on the tape; quicker than infra.tape.begin, which looks first."""
+    genesis = Genesis(tape_id="0" * 16, schema=1, shard=0, accounts=(Account("main"),))
+    append(wiring, "tape", b"genesis", codec.encode(genesis))
+
+
+def append(wiring: KafkaWiring, topic: str, key: bytes, value: bytes) -> None:
+    """Put one record on a topic and wait for it."""
+    producer = Producer(producer_config(wiring.bootstrap, linger_ms=0), name="test")
+    producer.append_and_wait(wiring.prefix + topic, value, key=key, partition=0, timeout_s=10)
 
 
 @pytest.fixture

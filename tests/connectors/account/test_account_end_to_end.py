@@ -1,23 +1,142 @@
-"""The whole account connector, real sockets, a sandbox on loopback and an embedded broker."""
+"""The whole account connector on real sockets: a sandbox on loopback, an embedded broker."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import itertools
 
-from schemas.records.own import BalanceReport, OpenOrdersReport, OwnFill, PositionsReport
-from schemas.records.system import ConnectorStarted, Tick
+from schemas.records.journal import Cursor
+from schemas.records.own import (
+    BalanceReport,
+    OpenOrdersReport,
+    OwnFill,
+    PositionsReport,
+    ReportAsked,
+)
+from schemas.records.system import ConnectorStarted, Genesis, Tick
+
+FEEDS = {"user", "own_trades", "own_orders", "own_positions", "own_balance"}
 
 
 async def test_a_fill_is_told_from_match_to_confirmation_and_equals_the_ledger(stages) -> None:
     stage = await stages()
     connector = stage.start()
     market = stage.venue.market()
-    await stage.topics.until(Tick, lambda ticks: ticks and _all_up(ticks[-1]))
+    await stage.ready()
     stage.venue.buy(market)
     fills = await stage.topics.until(OwnFill, lambda f: f and f[-1].status == "CONFIRMED")
     assert [fill.status for fill in fills] == ["MATCHED", "MINED", "CONFIRMED"]
+    assert {fill.source for fill in fills} == {"user"}, "the channel is faster than any poll"
+    assert len({(f.shares_micro, f.cash_micro, f.venue_ms, f.order) for f in fills}) == 1
     assert await stage.positions() == {market.tokens[0]: stage.venue.held(market)}
     assert await connector.stopped() < 2
 
 
-def _all_up(tick: Tick) -> bool:
-    return all(feed.state == "up" for feed in tick.feeds.values())
+async def test_cash_of_our_fills_is_exactly_what_the_ledger_moved_without_the_fee(stages) -> None:
+    stage = await stages(fee_rate_micro=0)
+    stage.start()
+    market = stage.venue.market()
+    await stage.ready()
+    before = stage.venue.cash()
+    for token in (0, 1):
+        stage.venue.buy(market, usd_micro=700_000_000, token=token)
+    await stage.topics.until(OwnFill, lambda f: len(_confirmed(f)) == stage.venue.trades() >= 2)
+    fills = _confirmed(await stage.topics.tape(OwnFill))
+    assert sum(fill.cash_micro for fill in fills) == before - stage.venue.cash()
+    assert max(len(t.fills) for t in stage.venue.all_trades()) > 1, "several makers in a trade"
+
+
+async def test_our_own_legs_of_a_strangers_trade_are_maker_fills(stages) -> None:
+    stage = await stages()
+    stage.start()
+    market = stage.venue.market()
+    await stage.ready()
+    price = market.book.best_bid(0)
+    order = stage.venue.rest(market, price, 30_000_000)
+    reports = await stage.topics.until(OpenOrdersReport, lambda r: r and r[-1].rows)
+    assert [(row.order, row.price_micro, row.shares_micro) for row in reports[-1].rows] == [
+        (order.order_id, price, 30_000_000)
+    ]
+    stage.venue.hit_bids(market, price, 12_000_000)
+    fills = await stage.topics.until(OwnFill, lambda f: len(_confirmed(f)) == 1)
+    assert {(f.role, f.order, f.side, f.token) for f in fills} == {
+        ("MAKER", order.order_id, "BUY", market.tokens[0])
+    }
+    assert fills[-1].shares_micro == 12_000_000
+    assert fills[-1].cash_micro == 12 * price
+    reports = await stage.topics.until(
+        OpenOrdersReport, lambda r: r[-1].rows and r[-1].rows[0].matched_micro
+    )
+    assert reports[-1].rows[0].matched_micro == 12_000_000
+
+
+async def test_a_match_that_fails_is_told_as_failed_and_leaves_no_position(stages) -> None:
+    stage = await stages(faults=("failed_trade",), fault_rates={"failed_trade": 1.0})
+    stage.start()
+    market = stage.venue.market()
+    await stage.ready()
+    stage.venue.buy(market)
+    fills = await stage.topics.until(OwnFill, lambda f: f and f[-1].status == "FAILED")
+    assert [fill.status for fill in fills] == ["MATCHED", "FAILED"]
+    assert await stage.positions() == {}
+    assert stage.venue.held(market) == 0
+
+
+async def test_reports_are_asked_on_the_tape_before_they_are_answered_and_agree(stages) -> None:
+    stage = await stages()
+    stage.start()
+    market = stage.venue.market()
+    await stage.ready()
+    stage.venue.buy(market)
+    await stage.topics.until(OwnFill, lambda f: len(_confirmed(f)) == 1)
+    held = stage.venue.held(market)
+    reports = await stage.topics.until(
+        PositionsReport, lambda r: r[-1].rows and r[-1].rows[0].shares_micro == held
+    )
+    assert (reports[-1].subject, reports[-1].wallet) == ("main", stage.venue.wallet)
+    assert reports[-1].rows[0].token == market.tokens[0]
+    assert reports[-1].rows[0].condition == market.condition_id
+    assert all(report.complete for report in reports)
+    balances = await stage.topics.until(
+        BalanceReport, lambda r: r[-1].usd_micro == stage.venue.cash()
+    )
+    assert balances[0].usd_micro == 10_000_000_000
+    everything = await stage.topics.tape()
+    place = {r.report: i for i, r in enumerate(everything) if isinstance(r, ReportAsked)}
+    answers = (PositionsReport, BalanceReport, OpenOrdersReport)
+    answered = [(i, r) for i, r in enumerate(everything) if isinstance(r, answers)]
+    assert all(place[report.report] < i for i, report in answered)
+    assert len(place) == len({r.report for r in everything if isinstance(r, ReportAsked)})
+
+
+async def test_it_announces_itself_after_genesis_and_ticks_all_its_feeds(stages) -> None:
+    stage = await stages()
+    stage.start()
+    await stage.ready()
+    ticks = await stage.topics.until(Tick, lambda t: len(t) > 20)
+    records = await stage.topics.tape()
+    assert [type(record) for record in records[:2]] == [Genesis, ConnectorStarted]
+    assert records[1] == ConnectorStarted(producer="account", role="account")
+    assert all(set(tick.feeds) == FEEDS and tick.producer == "account" for tick in ticks)
+    assert [tick.seq for tick in ticks] == list(range(len(ticks)))
+    assert all(feed.state != "up" for feed in ticks[0].feeds.values()), "nothing was read yet"
+    gaps = [b.now_ms - a.now_ms for a, b in itertools.pairwise(ticks)]
+    assert 40 <= sorted(gaps)[len(gaps) // 2] <= 60
+    newest = ticks[-1]
+    assert all(newest.now_ms - feed.last_data_ms < 2_000 for feed in newest.feeds.values())
+
+
+async def test_the_cursor_stands_behind_the_oldest_trade_that_can_still_change(stages) -> None:
+    stage = await stages(confirmed_ms=60_000)
+    stage.start()
+    market = stage.venue.market()
+    await stage.ready()
+    stage.venue.buy(market)
+    fills = await stage.topics.until(OwnFill, lambda f: f and f[-1].status == "MINED")
+    await stage.polls(6)
+    cursors = await stage.topics.cursors()
+    assert cursors[-1].upto_ms < fills[0].venue_ms + 1_000, "it stays in that second"
+    assert (await stage.topics.tape(Tick))[-1].now_ms > fills[0].venue_ms + 2_000
+    assert isinstance(cursors[-1], Cursor)
+    assert (cursors[-1].feed, cursors[-1].subject) == ("own_trades", "main")
+
+
+def _confirmed(fills: list[OwnFill]) -> list[OwnFill]:
+    return [fill for fill in fills if fill.status == "CONFIRMED"]
