@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from infra.children import ChildDied
-from infra.demo.evidence import gather
+from infra.demo.evidence import gather, save
 from infra.demo.judge import judge
 from infra.demo.kills import Kills
 from infra.demo.report import live_view, print_report
@@ -55,7 +55,7 @@ def demo(
         console.print(f"[bold red]stopped:[/] {error}", highlight=False)
         console.print(f"logs: {home}", highlight=False)
         sys.exit(1)
-    console.print(f"settings and logs: {home}", highlight=False)
+    console.print(f"settings, logs, tape and journal: {home}", highlight=False)
     sys.exit(0 if held else 1)
 
 
@@ -75,6 +75,7 @@ def run(stage: Stage, console: Console, kills: Kills | None) -> bool:
         view()
     truth, posted = stage.ask("truth"), stage.ask("orders")["orders"]
     stage.stop_pipeline()
+    save(stage.settings.wiring.kafka, stage.folder)
     found = gather(stage.settings.wiring.kafka, truth, posted)
     verdicts = judge(found, ACCOUNT)
     print_report(console, found, verdicts, ACCOUNT, time.monotonic() - began)

@@ -1,6 +1,7 @@
 """What a run left behind: tape, journal, orders, and the venue's own truth. Read, never guessed."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from connectors.kafka.consumer import Row
@@ -76,6 +77,14 @@ def gather(kafka: KafkaWiring, truth: dict[str, Any], posted: list[dict[str, Any
             due += 1
             found.events.append(Placed(envelope.cause, row.timestamp_ms, event))
     return found
+
+
+def save(kafka: KafkaWiring, folder: Path) -> None:
+    """Keep the topics' values as files, one record a line: the embedded broker forgets them."""
+    for topic in ("tape", "journal", "orders"):
+        with (folder / f"{topic}.jsonl").open("wb") as out:
+            for row in rows_now(kafka, topic, kafka.shard):
+                out.write(row.value + b"\n")
 
 
 def _placed(row: Row) -> Placed:

@@ -181,7 +181,12 @@ def _differences(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, int]
 
 def _no_drift_events(found: Evidence) -> Verdict:
     drifts = found.of(journal.DriftFound)
-    return Verdict("no corrections needed", not drifts, f"{len(drifts)} DriftFound events")
+    said = "; ".join(
+        f"{d.subject[:8]} {d.token[:8]}: between {format_micro(d.low_micro)} and "
+        f"{format_micro(d.high_micro)} shares"
+        for d in drifts
+    )
+    return Verdict("no corrections needed", not drifts, said or "no DriftFound event")
 
 
 def _targets_met(tokens: list[TokenLine]) -> Verdict:
