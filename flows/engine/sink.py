@@ -88,13 +88,12 @@ class NumberedPart(StatefulSinkPartition[OutRow, Place]):
             self._log_replayed()
 
     def _log_replayed(self) -> None:
-        back = self._back
-        # Repeats are another writer's: a woken flow, or two at once. It stops by itself (fence.py).
-        LOG.log(
-            logging.WARNING if back.repeats else logging.INFO,
-            "sink=%s/%d state=replayed matched=%d repeats=%d compacted_away=%d",
-            *(self._topic, self._partition, back.matched, back.repeats, back.compacted_away),
-        )
+        back, where = self._back, f"{self._topic}/{self._partition}"
+        counts = f"matched={back.matched} compacted_away={back.compacted_away}"
+        LOG.info("sink=%s state=replayed %s", where, counts)
+        if back.repeats:
+            # Another writer's: a woken flow, or two at once. It stops by itself (fence.py).
+            LOG.warning("sink=%s repeats=%d cause='a second flow wrote here'", where, back.repeats)
 
     def snapshot(self) -> Place:
         """Flush, then say where to read back from: never past a row not yet written again."""
