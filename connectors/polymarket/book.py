@@ -4,7 +4,8 @@ Levels are integer prices in dicts with the venue's own size text (the book hash
 become integers only when a Depth is made. The mirror never decides whether it may be traded on:
 it says what contradicts it. Venue facts (API reference 7.2, 7.4): sizes are absolute, "0" removes;
 best_bid and best_ask are the quotes after the change, an empty side is "", "0" or "1"; frames
-older than the installed snapshot are dropped, equal stamps are normal.
+older than the installed snapshot are dropped, equal stamps are normal. Stamps of one token never
+step back in the recordings, so a level keeps the change with the newest stamp.
 """
 
 from connectors.polymarket.wire import BadValue, price_micro, size_micro
@@ -20,9 +21,11 @@ class Mirror:
 
     __slots__ = (
         "as_of_ms",
+        "ask_ms",
         "asks",
         "best_ask",
         "best_bid",
+        "bid_ms",
         "bids",
         "price_text",
         "snapshot_ms",
@@ -32,6 +35,8 @@ class Mirror:
     def __init__(self) -> None:
         self.bids: Side = {}
         self.asks: Side = {}
+        self.bid_ms: dict[int, int] = {}
+        self.ask_ms: dict[int, int] = {}
         self.price_text: dict[int, str] = {}
         self.best_bid: int | None = None
         self.best_ask: int | None = None
@@ -46,26 +51,37 @@ class Mirror:
         if book.tick_size:
             self.tick_micro = price_micro(book.tick_size)
         self.bids, self.asks, self.price_text = bids, asks, text
+        self.bid_ms, self.ask_ms = {}, {}
         self.best_bid = max(bids) if bids else None
         self.best_ask = min(asks) if asks else None
         self.as_of_ms = self.snapshot_ms = as_of_ms
 
-    def change(self, change: Change, as_of_ms: int) -> int:
-        """Set one level to its new absolute size; its price. Raises BadValue."""
+    def change(self, change: Change, as_of_ms: int) -> bool:
+        """Set one level to its new absolute size; raises BadValue.
+
+        Whether the mirror now is the venue's book as of this change: not so for one that comes
+        late, which sets its level only if nothing newer has.
+        """
         price = price_micro(change.price)
         size = change.size
         # Checked as text: a number is made of it only if the level is ever published.
         if not (size.isdecimal() or size.replace(".", "", 1).isdecimal()):
             raise BadValue(f"size {size!r} is not a decimal number")
-        if change.side == "BUY":
-            self._set_bid(price, size, change.price)
-        elif change.side == "SELL":
-            self._set_ask(price, size, change.price)
-        else:
+        if change.side not in ("BUY", "SELL"):
             raise BadValue(f"side {change.side!r} is neither BUY nor SELL")
-        if as_of_ms > self.as_of_ms:
-            self.as_of_ms = as_of_ms
-        return price
+        is_bid = change.side == "BUY"
+        changed_ms = self.bid_ms if is_bid else self.ask_ms
+        if as_of_ms < changed_ms.get(price, self.snapshot_ms):
+            return False
+        changed_ms[price] = as_of_ms
+        if is_bid:
+            self._set_bid(price, size, change.price)
+        else:
+            self._set_ask(price, size, change.price)
+        if as_of_ms < self.as_of_ms:
+            return False
+        self.as_of_ms = as_of_ms
+        return True
 
     def _set_bid(self, price: int, size: str, text: str) -> None:
         if size.strip("0."):

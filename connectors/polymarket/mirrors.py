@@ -107,11 +107,15 @@ class Mirrors:
                 self._counts["unwatched"] += 1
                 continue
             try:
-                book.apply(change, epoch_ms(frame.timestamp))
+                speaks = book.apply(change, epoch_ms(frame.timestamp))
             except BadValue as error:
                 effects += self._broken(book, str(error), repr(change), recv_ns)
                 continue
-            last[change.asset_id] = change
+            if speaks:
+                last[change.asset_id] = change
+            elif book.live:
+                self._counts["late_change"] += 1
+                effects += self._changed(book, recv_ns)
         for token, change in last.items():
             effects += self._look(self.books[token], change, frame.timestamp, recv_ns)
         return effects

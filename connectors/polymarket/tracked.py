@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from connectors.polymarket.book import Mirror, differing, echo_of
 from connectors.polymarket.book_hash import HashBudget, HashGate, matches
-from connectors.polymarket.wire import epoch_ms
+from connectors.polymarket.wire import epoch_ms, price_micro
 from connectors.polymarket.wire_market import Book, Change
 
 KEPT_CHANGES_MAX = 4_096
@@ -85,14 +85,14 @@ class TrackedBook:
         self.overflown = False
         self.fetch_ms = fetch_ms
 
-    def apply(self, change: Change, as_of_ms: int) -> None:
-        """Take one change in; raises BadValue. Older than the snapshot: it is in there already."""
+    def apply(self, change: Change, as_of_ms: int) -> bool:
+        """Take one change in; raises BadValue. Whether its quotes and hash speak of the mirror."""
         if not self.live:
             self._keep(change, as_of_ms)
-        elif as_of_ms >= self.mirror.snapshot_ms:
-            price = self.mirror.change(change, as_of_ms)
-            if self.check is not None:
-                self.check.touched.add((change.side, price))
+            return False
+        if self.check is not None:
+            self.check.touched.add((change.side, price_micro(change.price)))
+        return self.mirror.change(change, as_of_ms)
 
     def _keep(self, change: Change, as_of_ms: int) -> None:
         self.echo = echo_of(change) or self.echo
