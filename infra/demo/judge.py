@@ -29,6 +29,9 @@ FLOOR = {
 }
 """Least that a run must contain; less proves nothing."""
 
+VENUE_MINIMUMS = ("below_minimum", "dust")
+"""Holds of a gap that the venue would not take as an order: too few shares, or dollars."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -55,8 +58,13 @@ class TokenLine:
 
     @property
     def met(self) -> bool:
-        """Whether nothing above the band is missing."""
-        return abs(self.target_micro - self.position_micro) <= self.band_micro
+        """Whether nothing above the band is missing.
+
+        The venue's minimum has two parts, shares and dollars; the second needs a price, so the
+        plan states it as a hold of its own.
+        """
+        inside = abs(self.target_micro - self.position_micro) <= self.band_micro
+        return inside or self.hold in VENUE_MINIMUMS
 
 
 def lines(found: Evidence, account: str) -> list[TokenLine]:

@@ -52,7 +52,7 @@ def _exposures(tokens: list[TokenLine]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("")
     for line in sorted(tokens, key=lambda each: (each.title, each.outcome)):
-        state = "resolved" if line.ended else ("met" if line.met else f"held: {line.hold}")
+        state = "resolved" if line.ended else (line.hold or ("met" if line.met else "MISSED"))
         table.add_row(
             short(line.title),
             line.outcome,
