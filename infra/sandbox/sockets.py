@@ -36,7 +36,6 @@ class Line:
         self._held: str | None = None
         self._frozen_until = 0.0
         self._loop = asyncio.get_running_loop()
-        self.sent = 0
 
     @property
     def is_frozen(self) -> bool:
@@ -84,7 +83,6 @@ class Line:
                 await self.socket.send_str(text)
             except ConnectionResetError:
                 return
-            self.sent += 1
 
     async def meet_fate(self, cut: Callable[[], None]) -> None:
         """Now and then the socket is cut, or goes silent for a while."""
