@@ -8,6 +8,7 @@ Nothing of the client's types leaves this module.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -53,24 +54,26 @@ class VenueClient:
         self._open_one = open_one
         self._asking = asking
         self._post_timeout_s = post_timeout_s
-        self._signing = asking
-        self._lock = asyncio.Lock()
+        self._signing = _Lease(asking)
 
     async def sign(self, request: OrderRequested, *, anew: bool) -> dict[str, Any]:
         """Payload of a signed FAK order. anew: forget what the client has cached (0.3 s).
 
         Raises NotBuilt or NotAnswered.
         """
-        async with self._lock:
-            if anew:
-                await self._reopen()
-            try:
-                signed = await _create(self._signing, request)
-            except (sdk.UserInputError, sdk.SigningError) as error:
-                raise NotBuilt(str(error)) from error
-            except (sdk.PolymarketError, TimeoutError) as error:
-                raise NotAnswered(f"{type(error).__name__}: {error}") from error
-        return payload_of(signed)
+        if anew:
+            await self._reopen()
+        lease = self._signing
+        lease.users += 1
+        try:
+            return payload_of(await _create(lease.client, request))
+        except (sdk.UserInputError, sdk.SigningError) as error:
+            raise NotBuilt(str(error)) from error
+        except (sdk.PolymarketError, TimeoutError) as error:
+            raise NotAnswered(f"{type(error).__name__}: {error}") from error
+        finally:
+            lease.users -= 1
+            await self._release(lease)
 
     async def post(self, payload: dict[str, Any], side: Side) -> Reply:
         """Send exactly this payload, once, and say what came back. Total."""
@@ -120,18 +123,22 @@ class VenueClient:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._release(self._signing, close=True)
         await self._asking.close()
-        if self._signing is not self._asking:
-            await self._signing.close()
 
     async def _reopen(self) -> None:
         try:
             fresh = await self._open_one()
         except ClientRefused as error:
             raise NotAnswered(str(error)) from error
-        if self._signing is not self._asking:
-            await self._signing.close()
-        self._signing = fresh
+        retired, self._signing = self._signing, _Lease(fresh)
+        await self._release(retired)
+
+    async def _release(self, lease: "_Lease", *, close: bool = False) -> None:
+        """Close a signing client that was replaced, once nobody signs with it any more."""
+        replaced = close or lease is not self._signing
+        if replaced and not lease.users and lease.client is not self._asking:
+            await lease.client.close()
 
     async def _listed(self, order: OrderHash) -> OpenOrder | None:
         try:
@@ -142,6 +149,14 @@ class VenueClient:
         except sdk.PolymarketError as error:
             raise NotAnswered(f"orders: {type(error).__name__}") from error
         return None
+
+
+@dataclass(slots=True)
+class _Lease:
+    """A signing client and how many are signing with it."""
+
+    client: AsyncSecureClient
+    users: int = 0
 
 
 def payload_of(signed: SignedOrder) -> dict[str, Any]:

@@ -54,11 +54,13 @@ class Moment:
 class Witness:
     """What this process did and saw itself; lost with it, which is why it only ever adds caution.
 
-    met_ms: when it took the intent up. mine: the OrderSigned that counts was appended by it.
+    met_ms: when it took the intent up. not_before_ms: when signing may be tried again after the
+    venue could not be asked. mine: the OrderSigned that counts was appended by this process.
     absent_*: the look-ups since the last POST that all said 'not there'.
     """
 
     met_ms: int
+    not_before_ms: int = 0
     mine: bool = False
     posts: int = 0
     last_post_ms: int | None = None
@@ -138,7 +140,7 @@ def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rule
     if life.done:
         return Done()
     if life.signed is None:
-        return _before_signing(valid_until_ms, moment, rules)
+        return _before_signing(valid_until_ms, witness, moment, rules)
     if life.state == "accepted":
         return _look_up(life, witness, moment, rules)
     if moment.latest_ms <= valid_until_ms and _may_post(life, witness):
@@ -149,9 +151,11 @@ def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rule
     return _look_up(life, witness, moment, rules)
 
 
-def _before_signing(valid_until_ms: int, moment: Moment, rules: Rules) -> Action:
+def _before_signing(valid_until_ms: int, witness: Witness, moment: Moment, rules: Rules) -> Action:
     if moment.latest_ms > valid_until_ms:
         return Expire(moment.latest_ms)
+    if moment.now_ms < witness.not_before_ms:
+        return Wait(min(witness.not_before_ms, valid_until_ms + 1), "unready")
     blocked = moment.blocked(rules)
     return Wait(moment.now_ms + POLL_MS, blocked) if blocked else Sign()
 

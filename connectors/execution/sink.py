@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from connectors.execution.answers import believe, must_stop
 from connectors.execution.backend import Backend, Refusal, Seen, Unready
@@ -35,6 +35,10 @@ from schemas.records.journal import OrderRequested
 from schemas.records.own import OrderExpired, OrderSigned
 
 log = logging.getLogger("truecopy.execution")
+
+HOLDS: Final = frozenset({"stop_file", "no_tick", "clock_skew"})
+HELD_AGAIN_MS: Final = 10_000
+"""A hold that was quiet for so long is said again."""
 
 Append = Callable[[Record], Awaitable[int]]
 Checkpoint = Callable[[str], Awaitable[None]]
@@ -122,9 +126,7 @@ class Sink:
 
     async def _wait(self, action: Wait, life: Life) -> None:
         self._note(action.reason)
-        await self._pause(life, max(action.until_ms - self.now_ms(), 1))
-
-    async def _pause(self, life: Life, at_most_ms: int) -> None:
+        at_most_ms = max(action.until_ms - self.now_ms(), 1)
         with self._mirror.news_of(life.intent) as news:
             await self._outside.pause(news, at_most_ms / 1000)
 
@@ -154,9 +156,8 @@ class Sink:
     async def _sign(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
         result = await self._backend.sign(request)
         if isinstance(result, Unready):
-            self._note(f"unready: {result.reason}")
-            await self._pause(life, self._rules.lookup_every_ms)
-            return witness
+            log.warning("unready intent=%s reason=%s", request.intent, result.reason)
+            return replace(witness, not_before_ms=self.now_ms() + self._rules.lookup_every_ms)
         if isinstance(result, Refusal):
             await self._write(local_refusal(request, result, self._outside.clock_ns()))
             return witness
@@ -235,9 +236,9 @@ class Sink:
 
     def _note(self, reason: str) -> None:
         """One line when something begins to hold sending, not one a poll."""
-        if reason == "lookup":
+        if reason not in HOLDS:
             return
         now_ms = self.now_ms()
-        if now_ms - self._held.get(reason, 0) > 10_000:
+        if now_ms - self._held.get(reason, 0) > HELD_AGAIN_MS:
             log.warning("held reason=%s tick_ms=%s now_ms=%s", reason, self._mirror.tick_ms, now_ms)
-        self._held = {**self._held, reason: now_ms} if len(self._held) < 64 else {reason: now_ms}
+        self._held[reason] = now_ms

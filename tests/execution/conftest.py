@@ -169,7 +169,8 @@ class MemoryTape:
 class MemoryVenue:
     """A venue in memory that knows orders by hash; `answers` scripts what each POST does.
 
-    accept: takes the order and says so. lose: takes it and answers nothing. drop: never sees it.
+    holding: intents whose POST waits for an event. accept: takes the order and says so.
+    lose: takes it and answers nothing. drop: never sees it.
     Other values are verdicts to give without taking the order.
     """
 
@@ -182,6 +183,7 @@ class MemoryVenue:
         self.signatures = 0
         self.sign_results: list[Refusal | Unready] = []
         self.sightings: list[Sighting] = []
+        self.holding: dict[str, asyncio.Event] = {}
 
     @property
     def name(self) -> Literal["live", "paper"]:
@@ -201,6 +203,8 @@ class MemoryVenue:
         )
 
     async def post(self, signed: OrderSigned) -> Verdict:
+        if signed.intent in self.holding:
+            await self.holding[signed.intent].wait()
         answer = self.answers.pop(0) if self.answers else "accept"
         if isinstance(answer, Verdict):
             return answer
@@ -271,6 +275,15 @@ class World:
         mirror = self.tape.attach(Mirror("paper"))
         return Sink(backend=self.venue, mirror=mirror, rules=RULES, workers=4, outside=outside)
 
+    async def run(self, request: OrderRequested, checkpoint: Checkpoint = no_checkpoint) -> bool:
+        """One executor from its start to the intent's end."""
+        async with asyncio.timeout(10):
+            return await self.sink(checkpoint).work(request, asyncio.Event())
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """(outcome, proof) of every answer on the tape."""
+        return [(answer.outcome, answer.proof) for answer in self.tape.of(OrderAnswered)]
+
 
 @pytest.fixture
 def make() -> Make:
@@ -282,12 +295,6 @@ def make() -> Make:
 def make_now() -> Make:
     """The same, for property tests (hypothesis wants fixtures that outlive an example)."""
     return Make()
-
-
-@pytest.fixture
-def rules() -> Rules:
-    """The default pace."""
-    return RULES
 
 
 @pytest.fixture

@@ -72,6 +72,14 @@ def test_nothing_is_signed_late_with_a_wrong_clock_or_against_the_stop_file(
     assert plan(life(), VALID_MS, saw(), moment, RULES) == action
 
 
+def test_a_venue_that_could_not_be_asked_is_asked_again_at_its_pace_or_the_order_expires() -> None:
+    unready = saw(not_before_ms=T0 + 1_000)
+    assert plan(life(), VALID_MS, unready, at(500), RULES) == Wait(T0 + 1_000, "unready")
+    assert plan(life(), VALID_MS, unready, at(1_000), RULES) == Sign()
+    late = saw(not_before_ms=T0 + 3_500)
+    assert plan(life(), VALID_MS, late, at(2_900), RULES) == Wait(VALID_MS + 1, "unready")
+
+
 @pytest.mark.parametrize("state", ["filled", "refused", "expired", "absent"])
 def test_an_ended_intent_is_skipped(state: str, signed: OrderSigned) -> None:
     assert plan(life(signed, state=state), VALID_MS, saw(), at(0), RULES) == Done()

@@ -2,17 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from connectors.execution.client_open import ApiCredentials
+from connectors.execution.backend import Signed
+from connectors.execution.client import VenueClient
+from connectors.execution.client_open import ApiCredentials, address_of, open_client
+from connectors.execution.live import LiveBackend
 from connectors.execution.order_hash import order_hash
+from schemas.records.base import Account
+from schemas.records.journal import OrderRequested
+from schemas.records.own import OrderSigned
 from schemas.units import format_micro
 from schemas.wiring import VenueWiring
 
@@ -254,3 +261,57 @@ def venue_wiring(url: str) -> VenueWiring:
 def venue_at() -> Callable[[str], VenueWiring]:
     """All of the venue's addresses at one loopback server."""
     return venue_wiring
+
+
+@asynccontextmanager
+async def opened_backend(venue: VenueWiring, secrets: Secrets) -> AsyncIterator[LiveBackend]:
+    """The live backend over a venue."""
+    open_one = partial(open_client, venue, secrets.key, secrets.wallet, secrets.credentials)
+    client = VenueClient(open_one, await open_one(), post_timeout_s=1.0)
+    yield LiveBackend(
+        client,
+        account=Account("main"),
+        wallet=secrets.wallet,
+        signer=address_of(secrets.key),
+        old_ms=10_000,
+    )
+    await client.close()
+
+
+@pytest.fixture(scope="session")
+def backend() -> Callable[..., AbstractAsyncContextManager[LiveBackend]]:
+    """Opens live backends."""
+    return opened_backend
+
+
+@pytest.fixture
+async def live(http_venue: HttpVenue, secrets: Secrets) -> AsyncIterator[LiveBackend]:
+    """The live backend over the little venue."""
+    async with opened_backend(venue_wiring(http_venue.url), secrets) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def sign() -> Callable[[LiveBackend, OrderRequested], Awaitable[Signed]]:
+    """Signs what must be signable."""
+
+    async def signing(live: LiveBackend, request: OrderRequested) -> Signed:
+        built = await live.sign(request)
+        assert isinstance(built, Signed), built
+        return built
+
+    return signing
+
+
+@pytest.fixture
+def on_tape(make: Any) -> Callable[[Signed], OrderSigned]:
+    """A signed order as it stands on the tape."""
+
+    def written(built: Signed) -> OrderSigned:
+        record: OrderSigned = make.signed(
+            order=built.order, payload=built.payload, maker_micro=built.maker_micro,
+            taker_micro=built.taker_micro, side=built.payload["side"],
+        )  # fmt: skip
+        return record
+
+    return written

@@ -1,14 +1,12 @@
 """The official client behind its one door: what it signs, what it sends, how answers come back."""
 
 import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
 from decimal import Decimal
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from eth_account import Account as EthAccount
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +14,7 @@ from polymarket._internal import environment as private
 
 from connectors.execution import client_open
 from connectors.execution.backend import NotThere, Refusal, Seen, Signed, Unclear, Unready
-from connectors.execution.client import VenueClient, order_of, payload_of
+from connectors.execution.client import order_of, payload_of
 from connectors.execution.client_open import (
     ClientMismatch,
     ClientRefused,
@@ -26,9 +24,7 @@ from connectors.execution.client_open import (
 )
 from connectors.execution.live import LiveBackend
 from connectors.execution.order_hash import digest
-from schemas.records.base import Account
 from schemas.units import MICRO
-from schemas.wiring import VenueWiring
 
 FAK_KILLED = (
     "no orders found to match with FAK order. "
@@ -36,49 +32,8 @@ FAK_KILLED = (
 )
 
 
-@asynccontextmanager
-async def backend(venue: VenueWiring, secrets: Any) -> AsyncIterator[LiveBackend]:
-    open_one = partial(open_client, venue, secrets.key, secrets.wallet, secrets.credentials)
-    client = VenueClient(open_one, await open_one(), post_timeout_s=1.0)
-    yield LiveBackend(
-        client,
-        account=Account("main"),
-        wallet=secrets.wallet,
-        signer=address_of(secrets.key),
-        old_ms=10_000,
-    )
-    await client.close()
-
-
-@pytest.fixture
-async def live(http_venue: Any, secrets: Any, venue_at: Any) -> AsyncIterator[LiveBackend]:
-    """The live backend over the little venue."""
-    async with backend(venue_at(http_venue.url), secrets) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def answering(serve: Any, secrets: Any, venue_at: Any) -> AsyncIterator[Any]:
-    """The same, opened once (opening the client costs most of a test), with its venue."""
-    async with serve() as venue, backend(venue_at(venue.url), secrets) as opened:
-        yield opened, venue
-
-
-async def sign(live: LiveBackend, request: Any) -> Signed:
-    built = await live.sign(request)
-    assert isinstance(built, Signed), built
-    return built
-
-
-def on_tape(make: Any, built: Signed, **given: Any) -> Any:
-    return make.signed(
-        order=built.order, payload=built.payload, maker_micro=built.maker_micro,
-        taker_micro=built.taker_micro, **given,
-    )  # fmt: skip
-
-
 async def test_a_buy_is_signed_for_its_budget_and_limit_and_recovers_to_the_signer(
-    live: LiveBackend, make: Any, secrets: Any
+    live: LiveBackend, make: Any, secrets: Any, sign: Any
 ) -> None:
     built = await sign(live, make.request())
     assert (built.maker_micro, built.taker_micro) == (5_000_000, 10_000_000)
@@ -88,17 +43,19 @@ async def test_a_buy_is_signed_for_its_budget_and_limit_and_recovers_to_the_sign
     assert EthAccount._recover_hash(hashed, signature=signature) == secrets.wallet
 
 
-async def test_a_sell_is_signed_for_its_shares_and_limit(live: LiveBackend, make: Any) -> None:
+async def test_a_sell_is_signed_for_its_shares_and_limit(
+    live: LiveBackend, make: Any, sign: Any
+) -> None:
     built = await sign(live, make.request(side="SELL", shares_micro=7_129_000, limit_micro=430_000))
     assert (built.maker_micro, built.taker_micro) == (7_120_000, 3_061_600)
 
 
 async def test_neg_risk_orders_are_signed_for_the_neg_risk_exchange(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
     http_venue.neg_risk = True
     built = await sign(live, make.request(neg_risk=True))
-    await live.post(on_tape(make, built))
+    await live.post(on_tape(built))
     assert http_venue.posted == [built.order]
 
 
@@ -112,10 +69,10 @@ async def test_a_market_that_is_neg_risk_only_by_our_own_record_is_not_traded(
 
 
 async def test_the_venue_gets_exactly_the_bytes_of_the_tape_and_the_key_only_in_the_envelope(
-    live: LiveBackend, make: Any, http_venue: Any, secrets: Any
+    live: LiveBackend, make: Any, http_venue: Any, secrets: Any, sign: Any, on_tape: Any
 ) -> None:
     built = await sign(live, make.request())
-    verdict = await live.post(on_tape(make, built))
+    verdict = await live.post(on_tape(built))
     (body,) = http_venue.bodies
     assert body["owner"] == secrets.api_key
     assert body["orderType"] == "FAK"
@@ -129,15 +86,17 @@ async def test_the_venue_gets_exactly_the_bytes_of_the_tape_and_the_key_only_in_
     )
 
 
-async def test_a_payload_survives_the_tape_and_back(live: LiveBackend, make: Any) -> None:
+async def test_a_payload_survives_the_tape_and_back(
+    live: LiveBackend, make: Any, sign: Any
+) -> None:
     built = await sign(live, make.request())
     assert payload_of(order_of(built.payload)) == built.payload
 
 
 async def test_posting_twice_sends_the_same_bytes_and_the_venue_says_duplicated(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
-    signed = on_tape(make, await sign(live, make.request()))
+    signed = on_tape(await sign(live, make.request()))
     await live.post(signed)
     again = await live.post(signed)
     assert (again.outcome, again.status) == ("unknown", "duplicated")
@@ -145,61 +104,8 @@ async def test_posting_twice_sends_the_same_bytes_and_the_venue_says_duplicated(
     assert len(http_venue.orders) == 1
 
 
-def accepted(**given: Any) -> tuple[int, dict[str, Any]]:
-    body = {
-        "success": True, "errorMsg": "", "orderID": "0x1", "status": "matched",
-        "makingAmount": "4.9", "takingAmount": "9.8", "tradeIDs": ["t"], "transactionsHashes": [],
-    }  # fmt: skip
-    return 200, {**body, **given}
-
-
-ANSWERS: list[tuple[str, Any, str, str]] = [
-    ("matched", accepted(), "accepted", "matched"),
-    ("live", accepted(status="live", makingAmount="", takingAmount=""), "accepted", "live"),
-    ("delayed", accepted(status="delayed", makingAmount="", takingAmount=""), "accepted",
-     "delayed"),
-    ("unmatched", accepted(status="unmatched", makingAmount="", takingAmount=""), "accepted",
-     "unmatched"),
-    ("unheard of status", accepted(status="halted"), "unknown", "unknown_status"),
-    ("seven decimals", accepted(takingAmount="9.8000001"), "accepted", "matched"),
-    ("success false", accepted(success=False, errorMsg="not enough balance / allowance",
-     orderID=""), "refused", "not_enough_balance"),
-    ("zero fill", (400, {"error": FAK_KILLED}), "refused", "http_400"),
-    ("duplicated", (400, {"error": "order 0x1 is invalid. Duplicated."}), "unknown", "duplicated"),
-    ("401", (401, {"error": "Unauthorized/Invalid api key"}), "refused", "http_401"),
-    ("403", (403, {"error": "Trading restricted in your region"}), "refused", "http_403"),
-    ("425", (425, {"error": "restarting"}, {"Retry-After": "5"}), "unknown", "http_425"),
-    ("429 signer", (429, {"error": "slow"}, {"Poly-RateLimit-Remaining": "0"}), "refused",
-     "http_429"),
-    ("429 hop", (429, {"error": "slow"}), "unknown", "http_429"),
-    ("503 post-only", (503, {"error": "x", "code": "post_only_mode"}), "refused", "http_503"),
-    ("503 cancel-only", (503, {"error": "Trading is cancel-only"}), "refused", "http_503"),
-    ("503 disabled", (503, {"error": "Trading is currently disabled"}), "unknown", "http_503"),
-    ("500", (500, {"error": "order timed out"}), "unknown", "http_500"),
-    ("502", (502, "<html>bad gateway</html>"), "unknown", "http_502"),
-    ("not an object", (200, "surprise"), "unknown", "unreadable"),
-    ("keys missing", (200, {"success": True, "orderID": "0x1", "status": "matched"}), "unknown",
-     "unreadable"),
-    ("connection broken", "lose", "unknown", "transport"),
-    ("no answer", "hang", "unknown", "transport"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("act", "outcome", "status"), [row[1:] for row in ANSWERS],
-                         ids=[row[0] for row in ANSWERS])  # fmt: skip
-@pytest.mark.asyncio(loop_scope="module")
-async def test_each_answer_of_the_wire_is_judged_through_the_real_client(
-    act: Any, outcome: str, status: str, answering: Any, make: Any
-) -> None:
-    live, venue = answering
-    venue.script = [act]
-    verdict = await live.post(on_tape(make, await sign(live, make.request())))
-    assert (verdict.outcome, verdict.status) == (outcome, status)
-    assert (verdict.shares_micro is not None) == (act == accepted())
-
-
 async def test_after_a_tick_change_the_amounts_follow_the_requests_tick(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any
 ) -> None:
     """Fine to coarse: a client whose cache is stale signs five decimals (API reference 6.4)."""
     http_venue.tick = 0.001
@@ -246,9 +152,9 @@ async def test_a_venue_that_does_not_know_the_market_yet_is_no_refusal(
 
 
 async def test_a_lost_order_is_found_by_its_hash_with_amounts_from_its_trades(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
-    signed = on_tape(make, await sign(live, make.request()))
+    signed = on_tape(await sign(live, make.request()))
     assert await live.look_up(signed, make.request()) == NotThere()
     http_venue.script = ["lose"]
     assert (await live.post(signed)).outcome == "unknown"
@@ -260,10 +166,10 @@ async def test_a_lost_order_is_found_by_its_hash_with_amounts_from_its_trades(
 
 
 async def test_an_empty_order_answer_falls_through_to_the_list_and_the_trades(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
     """Complaint 9: get_order is empty for a filled order."""
-    signed = on_tape(make, await sign(live, make.request()))
+    signed = on_tape(await sign(live, make.request()))
     http_venue.order_answers = [(200, None)]
     assert await live.look_up(signed, make.request()) == NotThere()
     assert "orders" in http_venue.asked
@@ -276,17 +182,17 @@ async def test_an_empty_order_answer_falls_through_to_the_list_and_the_trades(
 
 
 async def test_a_look_up_the_venue_does_not_answer_proves_nothing(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
-    signed = on_tape(make, await sign(live, make.request()))
+    signed = on_tape(await sign(live, make.request()))
     http_venue.order_answers = [(500, {"error": "x"})]
     assert isinstance(await live.look_up(signed, make.request()), Unclear)
 
 
 async def test_makers_on_the_other_outcome_cost_one_minus_their_price(
-    live: LiveBackend, make: Any, http_venue: Any
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
-    signed = on_tape(make, await sign(live, make.request()))
+    signed = on_tape(await sign(live, make.request()))
     leg = {"order_id": "0xee", "maker_address": "m", "owner": "o", "side": "BUY", "outcome": "x"}
     row = http_venue.trade_row("t", signed.order, "BUY", 10 * MICRO, 4_900_000)
     row["maker_orders"] = [
@@ -375,3 +281,16 @@ async def test_wrong_credentials_or_no_venue_are_named_without_a_secret(
             venue_at("http://127.0.0.1:1"), secrets.key, secrets.wallet, secrets.credentials
         )
     assert repr(secrets.credentials) == "ApiCredentials()"
+
+
+def test_only_its_two_modules_touch_the_client_and_none_places_orders_behind_our_back() -> None:
+    folder = Path(client_open.__file__).parent
+    importers = set()
+    for path in folder.parent.parent.glob("*/**/*.py"):
+        text = path.read_text()
+        if ".venv" in path.parts or "tests" in path.parts or "sandbox" in path.parts:
+            continue
+        if re.search(r"^\s*(from|import) polymarket\b", text, re.MULTILINE):
+            importers.add(path.name)
+            assert not re.search(r"\.place_\w+\(", text), path
+    assert importers == {"client.py", "client_open.py"}

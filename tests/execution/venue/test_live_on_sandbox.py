@@ -4,22 +4,20 @@ import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from connectors.execution.backend import NotThere, Seen, Signed
-from connectors.execution.client import VenueClient
-from connectors.execution.client_open import address_of, derive_credentials, open_client
+from connectors.execution.backend import NotThere, Seen
+from connectors.execution.client_open import derive_credentials
 from connectors.execution.live import LiveBackend
 from infra.cli.main import cli
 from infra.sandbox.market import Market
 from infra.sandbox.server import Sandbox
 from infra.sandbox.settings import SandboxSettings
-from schemas.records.base import Account
 
 QUIET: dict[str, Any] = {"leaders": 0, "stranger_rate_per_s": 0.0, "rival_every": 0}
 
@@ -33,17 +31,15 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def live(sandbox: Sandbox, secrets: Any, venue_at: Any) -> AsyncIterator[LiveBackend]:
+async def live(
+    sandbox: Sandbox, backend: Any, secrets: Any, venue_at: Any
+) -> AsyncIterator[LiveBackend]:
     """The live backend with credentials that the venue has just made."""
     venue = venue_at(sandbox.url)
-    credentials = await derive_credentials(venue, secrets.key, secrets.wallet)
-    open_one = partial(open_client, venue, secrets.key, secrets.wallet, credentials)
-    client = VenueClient(open_one, await open_one(), post_timeout_s=1.0)
-    signer = address_of(secrets.key)
-    yield LiveBackend(
-        client, account=Account("main"), wallet=secrets.wallet, signer=signer, old_ms=10_000
-    )
-    await client.close()
+    found = await derive_credentials(venue, secrets.key, secrets.wallet)
+    made = replace(secrets, api_key=found.api_key, secret=found.secret, passphrase=found.passphrase)
+    async with backend(venue, made) as opened:
+        yield opened
 
 
 def liquid(sandbox: Sandbox) -> tuple[Market, int]:
@@ -62,21 +58,12 @@ def asked(make: Any, market: Market, limit: int, **given: Any) -> Any:
     )  # fmt: skip
 
 
-async def signed_for(live: LiveBackend, make: Any, request: Any) -> Any:
-    built = await live.sign(request)
-    assert isinstance(built, Signed), built
-    return make.signed(
-        order=built.order, payload=built.payload, side=request.side,
-        maker_micro=built.maker_micro, taker_micro=built.taker_micro,
-    )  # fmt: skip
-
-
 async def test_what_the_post_answers_is_what_the_look_up_finds_but_for_a_rounding_each_trade(
-    sandbox: Sandbox, live: LiveBackend, make: Any
+    sandbox: Sandbox, live: LiveBackend, make: Any, sign: Any, on_tape: Any
 ) -> None:
     market, ask = liquid(sandbox)
     request = asked(make, market, ask + 2 * market.tick_micro, budget_micro=25_000_000)
-    signed = await signed_for(live, make, request)
+    signed = on_tape(await sign(live, request))
     assert await live.look_up(signed, request) == NotThere()
     verdict = await live.post(signed)
     assert (verdict.outcome, verdict.status) == ("accepted", "matched")
@@ -91,21 +78,21 @@ async def test_what_the_post_answers_is_what_the_look_up_finds_but_for_a_roundin
 
 
 async def test_the_same_bytes_twice_are_one_order(
-    sandbox: Sandbox, live: LiveBackend, make: Any
+    sandbox: Sandbox, live: LiveBackend, make: Any, sign: Any, on_tape: Any
 ) -> None:
     market, ask = liquid(sandbox)
-    signed = await signed_for(live, make, asked(make, market, ask + market.tick_micro))
+    signed = on_tape(await sign(live, asked(make, market, ask + market.tick_micro)))
     assert (await live.post(signed)).outcome == "accepted"
     assert (await live.post(signed)).status == "duplicated"
 
 
 async def test_a_lost_answer_is_unknown_and_the_look_up_finds_the_fill(
-    sandbox: Sandbox, live: LiveBackend, make: Any
+    sandbox: Sandbox, live: LiveBackend, make: Any, sign: Any, on_tape: Any
 ) -> None:
     sandbox.venue.faults.switch(["lost_answer"], {"lost_answer": 1.0})
     market, ask = liquid(sandbox)
     request = asked(make, market, ask + market.tick_micro)
-    signed = await signed_for(live, make, request)
+    signed = on_tape(await sign(live, request))
     assert (await live.post(signed)).outcome == "unknown"
     seen = await live.look_up(signed, request)
     assert isinstance(seen, Seen)
@@ -113,19 +100,19 @@ async def test_a_lost_answer_is_unknown_and_the_look_up_finds_the_fill(
 
 
 async def test_nothing_at_the_limit_is_killed(
-    sandbox: Sandbox, live: LiveBackend, make: Any
+    sandbox: Sandbox, live: LiveBackend, make: Any, sign: Any, on_tape: Any
 ) -> None:
     market, _ = liquid(sandbox)
     request = asked(make, market, market.tick_micro)
-    verdict = await live.post(await signed_for(live, make, request))
+    verdict = await live.post(on_tape(await sign(live, request)))
     assert (verdict.outcome, verdict.reason) == ("refused", "killed")
 
 
 async def test_confirmed_shares_can_be_sold_again(
-    sandbox: Sandbox, live: LiveBackend, make: Any
+    sandbox: Sandbox, live: LiveBackend, make: Any, sign: Any, on_tape: Any
 ) -> None:
     market, ask = liquid(sandbox)
-    bought = await live.post(await signed_for(live, make, asked(make, market, ask + 20_000)))
+    bought = await live.post(on_tape(await sign(live, asked(make, market, ask + 20_000))))
     await asyncio.sleep(0.3)
     bid = market.book.best_bid(0)
     assert bid is not None
@@ -133,7 +120,7 @@ async def test_confirmed_shares_can_be_sold_again(
         make, market, bid - 2 * market.tick_micro, side="SELL",
         shares_micro=bought.shares_micro or 0,
     )  # fmt: skip
-    signed = await signed_for(live, make, request)
+    signed = on_tape(await sign(live, request))
     sold = await live.post(signed)
     assert sold.outcome == "accepted"
     seen = await live.look_up(signed, request)
