@@ -5,19 +5,21 @@ import contextlib
 import itertools
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import confluent_kafka
 import httpx
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from connectors.account.main import run_account
 from connectors.account.private import PrivateReads
-from connectors.kafka.config import consumer_config, producer_config
+from connectors.kafka.config import consumer_config
 from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
-from connectors.kafka.producer import Producer
 from connectors.polymarket.credentials import Credentials
 from connectors.polymarket.health import ReadFeed
 from connectors.polymarket.outbox import RAW_PARTITIONS, Ids, Outbox
@@ -163,7 +165,7 @@ class Topics:
         if topic not in self._readers:
             config = consumer_config(self._wiring.bootstrap, fetch_wait_ms=5)
             start = {(name, part): BEGINNING for part in range(count)}
-            self._readers[topic] = PartitionReader(config, start, name="test")
+            self._readers[topic] = PartitionReader(config, start, name="test", missing_s=1)
         reader, rows = self._readers[topic], self._rows.setdefault(topic, [])
         for batch in reader.read_to(reader.end_offsets()):
             rows += batch
@@ -201,6 +203,21 @@ class Topics:
     def close(self) -> None:
         for reader in self._readers.values():
             reader.close()
+
+
+class DullChannel:
+    """A user channel that takes credentials and says nothing but, if it is told to, PONG."""
+
+    def __init__(self, *, pongs: bool) -> None:
+        self._pongs = pongs
+        self.opened = 0
+        self.url = ""
+
+    async def serve(self, connection: ServerConnection) -> None:
+        self.opened += 1
+        async for frame in connection:
+            if self._pongs and frame == "PING":
+                await connection.send("PONG")
 
 
 @dataclass
@@ -282,39 +299,69 @@ def recorded_books() -> Recordings:
     return Recordings()
 
 
-@pytest.fixture
-def own_broker() -> Iterator[KafkaWiring]:
-    """An embedded broker with the declared topics, and the beginning of a tape."""
+@pytest.fixture(scope="session")
+def shared_broker() -> Iterator[EmbeddedBroker]:
+    """One embedded broker for all tests here; each has topics of its own."""
     with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def new_tape(shared_broker: EmbeddedBroker) -> Callable[..., KafkaWiring]:
+    """Makes the declared topics, but for those left out, with the beginning of a tape."""
+
+    def make(
+        broker: EmbeddedBroker = shared_broker, *, begun: bool = True, **partitions: int
+    ) -> KafkaWiring:
+        prefix = f"a{uuid.uuid4().hex[:8]}."
         for name, topic in declared().items():
-            broker.create_topic(name, topic.partitions)
-        wiring = KafkaWiring(bootstrap=broker.bootstrap, linger_ms=5, fetch_wait_ms=5)
-        begin_tape(wiring)
-        yield wiring
+            count = partitions.get(name.replace(".", "_"), topic.partitions)
+            broker.create_topic(prefix + name, count)
+        wiring = KafkaWiring(
+            bootstrap=broker.bootstrap, prefix=prefix, linger_ms=5, fetch_wait_ms=5
+        )
+        if begun:
+            begin_tape(wiring)
+        return wiring
+
+    return make
 
 
 def begin_tape(wiring: KafkaWiring) -> None:
-    """Put Genesis on the tape; quicker than infra.tape.begin, which looks first."""
+    """Put Genesis on the tape."""
     genesis = Genesis(tape_id="0" * 16, schema=1, shard=0, accounts=(Account("main"),))
     append(wiring, "tape", b"genesis", codec.encode(genesis))
 
 
-def append(wiring: KafkaWiring, topic: str, key: bytes, value: bytes) -> None:
-    """Put one record on a topic and wait for it."""
-    producer = Producer(producer_config(wiring.bootstrap, linger_ms=0), name="test")
-    producer.append_and_wait(wiring.prefix + topic, value, key=key, partition=0, timeout_s=10)
+def append(wiring: KafkaWiring, topic: str, key: bytes, value: bytes | None) -> None:
+    """Put one record on a topic and wait for it; without idempotence, which costs half a second."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": wiring.bootstrap, "linger.ms": 0})
+    producer.produce(wiring.prefix + topic, value, key=key, partition=0)
+    assert producer.flush(10) == 0
+
+
+@pytest.fixture(name="append")
+def append_fixture() -> Callable[..., None]:
+    """Puts one record on a topic."""
+    return append
+
+
+@pytest.fixture(name="begin_tape")
+def begin_tape_fixture() -> Callable[[KafkaWiring], None]:
+    """Puts Genesis on a tape."""
+    return begin_tape
 
 
 @pytest.fixture
 async def stages(
-    own_broker: KafkaWiring, recorded_books: Recordings, tmp_path: Path
+    new_tape: Callable[..., KafkaWiring], recorded_books: Recordings, tmp_path: Path
 ) -> AsyncIterator[Callable[..., Awaitable[Stage]]]:
     """Makes a stage; sandbox settings by name, others in `account` and `venue`."""
     stack = contextlib.AsyncExitStack()
 
     async def make(
         *,
-        kafka: KafkaWiring = own_broker,
+        kafka: KafkaWiring | None = None,
         account: dict[str, Any] | None = None,
         venue: dict[str, Any] | None = None,
         **settings: Any,
@@ -323,6 +370,7 @@ async def stages(
         await stack.enter_async_context(sandbox)
         site, ready = Venue(sandbox), sandbox.ready()
         file = write_credentials(tmp_path / "credentials.json", site.credentials)
+        kafka = kafka or new_tape()
         topics = Topics(kafka)
         stack.callback(topics.close)
         document = {
@@ -357,6 +405,21 @@ async def _end(stage: Stage) -> None:
     for connector in stage.started:
         if not connector.task.done():
             await connector.killed()
+
+
+@pytest.fixture
+async def dull_channels() -> AsyncIterator[Callable[..., Awaitable[DullChannel]]]:
+    """Makes dull channels; `pongs` says whether they answer PING."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(*, pongs: bool) -> DullChannel:
+            channel = DullChannel(pongs=pongs)
+            server = await stack.enter_async_context(serve(channel.serve, "127.0.0.1", 0))
+            port = next(iter(server.sockets)).getsockname()[1]
+            channel.url = f"ws://127.0.0.1:{port}"
+            return channel
+
+        yield make
 
 
 class FakeLog:
