@@ -45,7 +45,8 @@ def demo(
     options = Options(seconds=seconds, speed=speed, seed=seed, faults=faults, kafka=kafka)
     home = folder or Path(tempfile.mkdtemp(prefix="truecopy-demo-"))
     home.mkdir(parents=True, exist_ok=True)
-    console = Console()
+    # Without a terminal rich takes 80 columns, which breaks every table line.
+    console = Console() if sys.stdout.isatty() else Console(width=130)
     try:
         with staged(options, home) as stage:
             held = run(stage, console, Kills(stage) if kills else None)
@@ -78,6 +79,8 @@ def run(stage: Stage, console: Console, kills: Kills | None) -> bool:
     save(stage.settings.wiring.kafka, stage.folder)
     found = gather(stage.settings.wiring.kafka, truth, posted)
     verdicts = judge(found, ACCOUNT)
+    if kills is not None:
+        verdicts.append(kills.verdict())
     print_report(console, found, verdicts, ACCOUNT, time.monotonic() - began)
     return all(verdict.held for verdict in verdicts)
 

@@ -6,6 +6,7 @@ it grows and kills execution as soon as it sees a signature that has no answer y
 
 import time
 
+from infra.demo.judge import Verdict
 from infra.demo.stage import Stage
 from infra.tape import open_reader
 from schemas import codec
@@ -42,6 +43,11 @@ class Kills:
         if self._signed_due and part >= SIGNED_KILL_FROM and self._between_signed_and_answer():
             self._signed_due = False
             self._kill("execution", "between OrderSigned and its answer")
+
+    def verdict(self) -> Verdict:
+        """Whether every kill took place: a run that was spared proves nothing."""
+        spared = bool(self._flow_due) or self._execution_due or self._signed_due
+        return Verdict("killed as asked", not spared, "; ".join(self.done))
 
     def _between_signed_and_answer(self) -> bool:
         """Watch the tape's end for a moment; true as soon as a signature lacks its answer."""
