@@ -87,7 +87,8 @@ class Markets:
         """Close a market, or give it its payouts; payouts once told never change."""
         market = self.by_condition.get(record.condition)
         if market is None:
-            self.ended_early[record.condition] = record
+            if not isinstance(self.ended_early.get(record.condition), MarketResolved):
+                self.ended_early[record.condition] = record
         elif isinstance(record, MarketClosed):
             market.closed = record.reason
         elif market.payouts is None:

@@ -107,9 +107,9 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
         case Tick():
             for name, account in state.accounts.items():
                 yield from _decide_audit(name, account)
-    yield from watching.decide(state.watching)
     for name, token in list(state.touched):
         yield from _decide_plan(state, offset, name, token)
+    yield from watching.decide(state.watching)
     if isinstance(record, Tick) and _summary_due(state):
         yield summary.summarise(
             state.clock, state.policy, state.markets, state.leaders, state.accounts

@@ -41,7 +41,7 @@ def summarise(
             )
             for wallet, view in leaders.items()
             for token, exposure in view.exposure.items()
-            if exposure
+            if exposure and not markets.resolved(token)
         ),
         feeds=_feeds(clock, policy),
         counts={"ticks": clock.ticks, "markets": len(markets.by_condition)},

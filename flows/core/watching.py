@@ -51,6 +51,9 @@ def observe(watching: Watching, markets: Markets, record: Record) -> None:
         case MarketMeta():
             known = [o.token for o in record.outcomes if ("token", o.token) in watching.on]
             watching.want_tokens(known, markets, "complement")
+            for token in known:
+                if markets.resolved(token):
+                    watching.want("token", token, False, "resolved")
         case MarketResolved():
             for token in record.payouts:
                 watching.want("token", token, False, "resolved")
@@ -80,3 +83,5 @@ def evolve(watching: Watching, markets: Markets, event: Record) -> None:
             watching.want_tokens([event.token], markets, "corrected")
         case journal.FillBooked():
             watching.want_tokens([event.token], markets, "own_fill")
+        case journal.OrderHeld():
+            watching.want_tokens([event.token], markets, "held")
