@@ -200,13 +200,13 @@ def levels_of(depth: Depth) -> tuple[list[tuple[float, float]], list[tuple[float
     return human(decode_levels(depth.bids)), human(decode_levels(depth.asks))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def desk() -> Callable[..., Desk]:
     """Makes a session; `Desk.open(*tokens)` connects it."""
     return Desk
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_venue() -> Callable[..., Venue]:
     """Makes a venue-side book of a token."""
     return Venue
