@@ -5,20 +5,27 @@ that the cores are held against somebody else's idea of the venue.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from py_clob_client_v2.clob_types import OrderBookSummary, OrderSummary
 from py_clob_client_v2.utilities import generate_orderbook_summary_hash
 
 from connectors.polymarket.book_hash import HashBudget
 from connectors.polymarket.effects import Append, Effect
+from connectors.polymarket.outbox import Ids, Outbox
+from connectors.polymarket.reads import Reads
+from connectors.polymarket.rest import Rest
 from connectors.polymarket.session import MarketSession
-from schemas.codec import decode_levels
+from connectors.public.catalogue import Catalogue
+from connectors.public.leaders import read_feeds
+from schemas.codec import decode, decode_levels
 from schemas.records.base import Record
 from schemas.records.market import BookEpoch, Depth
+from schemas.wiring import KafkaWiring, PublicWiring, VenueWiring
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data"
 MARKET = "0x" + "ab" * 32
@@ -210,3 +217,92 @@ def desk() -> Callable[..., Desk]:
 def new_venue() -> Callable[..., Venue]:
     """Makes a venue-side book of a token."""
     return Venue
+
+
+class MemoryProducer:
+    """A producer that acknowledges everything at once and remembers it in order."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, bytes]] = []
+        self.outstanding = 0
+
+    def append(self, topic: str, value: bytes, **_: Any) -> None:
+        self.log.append((topic, value))
+
+    async def append_acknowledged(self, topic: str, value: bytes, **_: Any) -> int:
+        self.append(topic, value)
+        return len(self.log) - 1
+
+    def poll(self) -> None:
+        """Nothing is ever outstanding."""
+
+
+class Desktop:
+    """The public role's reads over a scripted venue: `answer(path, body, **headers)` scripts it."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_790_000_000_000
+        self.asked: list[httpx.URL] = []
+        self.scripts: dict[str, list[httpx.Response | Exception]] = {}
+        self.producer = MemoryProducer()
+        wiring, kafka = PublicWiring(), KafkaWiring()
+        self.venue = VenueWiring(
+            clob_url="http://clob", gamma_url="http://gamma", data_url="http://data"
+        )
+        self.outbox = Outbox(self.producer, kafka)  # type: ignore[arg-type]
+        self.ids = Ids("public", 7)
+        self.rest = Rest(
+            per_second=1_000,
+            clock_ns=lambda: self.now_ms * MS,
+            client=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
+        )
+        self.feeds = read_feeds(wiring)
+        self.reads = Reads(
+            rest=self.rest, outbox=self.outbox, ids=self.ids, feeds=self.feeds, raw_topic="data"
+        )
+        self.catalogue = Catalogue(
+            venue=self.venue, poll_ms=20_000, outbox=self.outbox, rest=self.rest, ids=self.ids
+        )
+
+    def answer(self, path: str, *bodies: Any, status: int = 200, **headers: str) -> "Desktop":
+        """The next answers of a path, in order; the last one is repeated."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        for body in bodies:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            made = httpx.Response(status, content=content, headers=named)
+            self.scripts.setdefault(path, []).append(made)
+        return self
+
+    def fails(self, path: str, error: Exception) -> "Desktop":
+        self.scripts.setdefault(path, []).append(error)
+        return self
+
+    def forget(self, path: str) -> "Desktop":
+        self.scripts.pop(path, None)
+        return self
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url)
+        script = self.scripts.get(request.url.path)
+        if not script:
+            return httpx.Response(404, json={"error": "not found"})
+        found = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(found, Exception):
+            raise found
+        return httpx.Response(found.status_code, content=found.content, headers=found.headers)
+
+    def records(self, topic: str = "tape") -> list[Record]:
+        """What stands on a topic, in order."""
+        return [decode(value) for name, value in self.producer.log if name == topic]
+
+    def order(self) -> list[str]:
+        """Kinds of records in the order they were appended, raw ones left out."""
+        kept = [pair for pair in self.producer.log if not pair[0].startswith("raw.")]
+        return [type(decode(value)).__name__ for _, value in kept]
+
+
+@pytest.fixture
+async def desktop() -> AsyncIterator[Desktop]:
+    made = Desktop()
+    async with made.rest:
+        yield made
