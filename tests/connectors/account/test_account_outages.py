@@ -1,10 +1,14 @@
 """What goes wrong around the account connector: sockets, venue, broker, and itself."""
 
 import asyncio
+import threading
 import time
 
 import pytest
 
+from connectors.account.start import begun
+from connectors.kafka.config import consumer_config
+from connectors.kafka.consumer import WaitEnded
 from connectors.kafka.errors import UndeliveredRecord
 from infra.embedded import EmbeddedBroker
 from schemas.records.own import OwnFill
@@ -208,6 +212,19 @@ async def test_an_empty_tape_is_waited_for_and_never_begun(stages, new_tape, beg
     begin_tape(kafka)
     await stage.ready()
     assert isinstance((await stage.topics.tape())[0], Genesis)
+
+
+async def test_waiting_for_a_tape_leaves_no_thread_behind(new_tape) -> None:
+    kafka, halt = new_tape(begun=False), threading.Event()
+    config = consumer_config(kafka.bootstrap, fetch_wait_ms=5)
+    waiting = asyncio.create_task(
+        asyncio.to_thread(begun, config, kafka, "own_trades", "main", halt)
+    )
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    halt.set()
+    with pytest.raises(WaitEnded, match="tape"):
+        await asyncio.wait_for(waiting, 2)
 
 
 async def _second_up(stage) -> None:
