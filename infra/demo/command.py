@@ -15,6 +15,7 @@ from infra.demo.kills import Kills
 from infra.demo.report import live_view, print_report
 from infra.demo.stage import ACCOUNT, Options, Stage, staged, wait_until
 from infra.status import read_status
+from infra.tape import bounds
 
 SETTLE_S = 20.0
 """How long the last orders may take to settle after the planned end."""
@@ -75,9 +76,11 @@ def run(stage: Stage, console: Console, kills: Kills | None) -> bool:
         settle(stage)
         view()
     truth, posted = stage.ask("truth"), stage.ask("orders")["orders"]
+    kafka = stage.settings.wiring.kafka
+    _, cut = bounds(kafka, "tape", kafka.shard)
     stage.stop_pipeline()
-    save(stage.settings.wiring.kafka, stage.folder)
-    found = gather(stage.settings.wiring.kafka, truth, posted)
+    save(kafka, stage.folder)
+    found = gather(kafka, cut, truth, posted)
     verdicts = judge(found, ACCOUNT)
     if kills is not None:
         verdicts.append(kills.verdict())

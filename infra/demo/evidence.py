@@ -1,5 +1,6 @@
 """What a run left behind: tape, journal, orders, and the venue's own truth. Read, never guessed."""
 
+import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +28,9 @@ class Placed:
 
 @dataclass
 class Evidence:
-    """Everything the judge looks at. sealed: what a fresh fold of the tape makes."""
+    """Everything the judge looks at. state: the fold when the truth was asked; sealed: all
+    that a fresh fold of the whole tape makes.
+    """
 
     tape: list[Placed]
     journal_rows: list[Row]
@@ -58,8 +61,14 @@ class Evidence:
         return {event.intent: event for event in self.of(journal.OrderRequested)}
 
 
-def gather(kafka: KafkaWiring, truth: dict[str, Any], posted: list[dict[str, Any]]) -> Evidence:
-    """Read the topics to their ends and fold the tape afresh."""
+def gather(
+    kafka: KafkaWiring, cut: int, truth: dict[str, Any], posted: list[dict[str, Any]]
+) -> Evidence:
+    """Read the topics to their ends and fold the tape afresh.
+
+    cut: the tape's end when the venue was asked for its truth. What the processes append while
+    they stop (books that end, feeds that go down) is folded too, but is not what is judged.
+    """
     tape = [_placed(row) for row in rows_now(kafka, "tape", kafka.shard)]
     found = Evidence(
         tape=tape,
@@ -68,8 +77,13 @@ def gather(kafka: KafkaWiring, truth: dict[str, Any], posted: list[dict[str, Any
         truth=truth,
         posted=posted,
     )
+    state = FoldState()
     for placed in tape:
-        found.sealed += fold(found.state, placed.offset, placed.record)
+        if placed.offset == cut:
+            found.state = pickle.loads(pickle.dumps(state))  # noqa: S301 - our own bytes
+        found.sealed += fold(state, placed.offset, placed.record)
+    if cut >= len(tape):
+        found.state = state
     due = 0
     for row in found.journal_rows:
         envelope, event = codec.unseal(row.value)
