@@ -3,8 +3,9 @@
 Given what the tape says (ledger), what this process itself did and saw since it met the intent
 (Witness), and the moment (Moment), there is exactly one next action. Invariants: nothing is signed
 twice; only bytes that stand on the tape are posted, and only in time, with a clock that agrees with
-the newest Tick and no stop file; an order that may have been sent before is looked up before it is
-sent again; absence is declared only after valid_until_ms and look-ups that all said so.
+the newest Tick, no stop file, and the tape just proven to be read to its end; an order that may
+have been sent before is looked up before it is sent again; absence is declared only after
+valid_until_ms and look-ups that all said so.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,9 @@ from connectors.execution.ledger import Life
 
 POLL_MS: Final = 20
 """Pause before looking again whether the clock agrees or the stop file is gone."""
+PROOF_MAX_MS: Final = 200
+"""Age beyond which having read the tape to its end proves nothing: a process that was paused has
+slept through what others wrote. Fresh Ticks alone leave half a second in which it could have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +59,14 @@ class Witness:
     """What this process did and saw itself; lost with it, which is why it only ever adds caution.
 
     met_ms: when it took the intent up. not_before_ms: when signing may be tried again after the
-    venue could not be asked. mine: the OrderSigned that counts was appended by this process.
-    absent_*: the look-ups since the last POST that all said 'not there'.
+    venue could not be asked. proof_ms: the tape was read to where it ended then. mine: the
+    OrderSigned that counts was appended by this process. absent_*: the look-ups since the last
+    POST that all said 'not there'.
     """
 
     met_ms: int
     not_before_ms: int = 0
+    proof_ms: int = 0
     mine: bool = False
     posts: int = 0
     last_post_ms: int | None = None
@@ -110,6 +116,11 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadToEnd:
+    """Ask where the tape ends, read up to there, and think again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """Send the bytes that stand on the tape."""
 
@@ -132,7 +143,7 @@ class Wait:
     reason: str
 
 
-Action = Done | Expire | Sign | Post | LookUp | DeclareAbsent | Wait
+Action = Done | Expire | Sign | ReadToEnd | Post | LookUp | DeclareAbsent | Wait
 
 
 def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rules: Rules) -> Action:
@@ -144,8 +155,7 @@ def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rule
     if life.state == "accepted":
         return _look_up(life, witness, moment, rules)
     if moment.latest_ms <= valid_until_ms and _may_post(life, witness):
-        blocked = moment.blocked(rules)
-        return Wait(moment.now_ms + POLL_MS, blocked) if blocked else Post()
+        return _post(witness, moment, rules)
     if not life.fills and _absence_proven(witness, valid_until_ms, rules):
         return DeclareAbsent()
     return _look_up(life, witness, moment, rules)
@@ -158,6 +168,12 @@ def _before_signing(valid_until_ms: int, witness: Witness, moment: Moment, rules
         return Wait(min(witness.not_before_ms, valid_until_ms + 1), "unready")
     blocked = moment.blocked(rules)
     return Wait(moment.now_ms + POLL_MS, blocked) if blocked else Sign()
+
+
+def _post(witness: Witness, moment: Moment, rules: Rules) -> Action:
+    if blocked := moment.blocked(rules):
+        return Wait(moment.now_ms + POLL_MS, blocked)
+    return Post() if moment.now_ms - witness.proof_ms <= PROOF_MAX_MS else ReadToEnd()
 
 
 def _may_post(life: Life, witness: Witness) -> bool:

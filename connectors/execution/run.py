@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -62,15 +62,19 @@ async def run_execution(
     producer = Producer(
         producer_config(wiring.kafka.bootstrap, linger_ms=wiring.kafka.linger_ms), name="execution"
     )
-    outside = Outside(
-        append=TapeWriter(producer, _place(wiring.kafka, "tape")).append,
-        clock_ns=clock_ns,
-        stopped=Path(wiring.execution.stop_file).exists,
-        executor=f"{wiring.execution.producer}-{os.getpid()}",
-        checkpoint=checkpoint,
-    )
+    tape = _place(wiring.kafka, "tape")
     jobs: list[Job] = [producer.keep_polling]
     async with AsyncExitStack() as stack:
+        # It reads nothing and is only asked where the tape ends, so it never waits behind a read.
+        ends = await _reader(wiring.kafka, {}, stack)
+        outside = Outside(
+            append=TapeWriter(producer, tape).append,
+            tape_end=partial(ends.call, lambda reader: reader.watermarks(*tape)[1]),
+            clock_ns=clock_ns,
+            stopped=Path(wiring.execution.stop_file).exists,
+            executor=f"{wiring.execution.producer}-{os.getpid()}",
+            checkpoint=checkpoint,
+        )
         if trading_live:
             backend: Backend = await _live_backend(wiring, stack)
             await _run(wiring, backend, Mirror(PRODUCER), outside, jobs, stop, stack)
@@ -100,7 +104,7 @@ async def _run(
     kinds = ledger.KINDS | {"Tick"}
     if backend.name == "paper":
         kinds |= paper_ledger.KINDS
-    reader = await _reader(wiring.kafka, tape, mirror.position, stack)
+    reader = await _reader(wiring.kafka, {tape: mirror.position}, stack)
     feed = TapeFeed(reader, tape, mirror, kinds)
     await feed.catch_up()
     log.info("state=ready backend=%s tape=%s orders=%s", backend.name, mirror.position, start)
@@ -116,7 +120,7 @@ async def _run(
     backlog = Backlog(start)
     commits = Commits(offsets, orders, backlog, mirror)
     workers = Workers(sink, backlog, backend.accounts, stop)
-    orders_reader = await _reader(wiring.kafka, orders, start.offset, stack)
+    orders_reader = await _reader(wiring.kafka, {orders: start.offset}, stack)
     taking = OrdersFeed(orders_reader, start, backlog, workers.take)
     await workers.run([feed.follow, commits.for_ever, taking.follow, *jobs])
     await commits.once()
@@ -170,10 +174,11 @@ def _place(kafka: KafkaWiring, topic: str) -> Place:
 
 
 async def _reader(
-    kafka: KafkaWiring, place: Place, start: int, stack: AsyncExitStack
+    kafka: KafkaWiring, start: Mapping[Place, int], stack: AsyncExitStack
 ) -> Threaded[PartitionReader]:
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
-    reader = Threaded(lambda: PartitionReader(config, {place: start}, name=place[0]))
+    name = "-".join(["execution", *(topic for topic, _ in start)])
+    reader = Threaded(lambda: PartitionReader(config, start, name=name))
     return await stack.enter_async_context(reader)
 
 

@@ -24,6 +24,7 @@ from connectors.execution.plan import (
     LookUp,
     Moment,
     Post,
+    ReadToEnd,
     Rules,
     Sign,
     Wait,
@@ -70,12 +71,14 @@ async def wait_at_most(news: asyncio.Event, timeout_s: float) -> None:
 class Outside:
     """Everything the sink cannot know by itself.
 
-    append: writes a record to the tape and returns its acknowledged offset. stopped: whether the
+    append: writes a record to the tape and returns its acknowledged offset. tape_end: asks the
+    broker for the offset after the tape's last record. stopped: whether the
     stop file is there. executor names this process in OrderSigned. pause: how it waits for news.
     checkpoint: see no_checkpoint.
     """
 
     append: Append
+    tape_end: Callable[[], Awaitable[int]]
     clock_ns: Callable[[], int]
     stopped: Callable[[], bool]
     executor: str
@@ -136,6 +139,8 @@ class Sink:
         match action:
             case Sign():
                 return await self._sign(life, request, witness)
+            case ReadToEnd():
+                return await self._read_to_end(witness)
             case Post():
                 return await self._post(life, request, witness)
             case LookUp():
@@ -175,8 +180,16 @@ class Sink:
             signed_ns=self._outside.clock_ns(),
         )
         await self._outside.checkpoint("signed")
+        # Reading the record back proves the tape read to where it ended after this moment.
+        before_ms = self.now_ms()
         offset = await self._write(signed, "appended")
-        return replace(witness, mine=life.signed_at == offset)
+        return replace(witness, mine=life.signed_at == offset, proof_ms=before_ms)
+
+    async def _read_to_end(self, witness: Witness) -> Witness:
+        before_ms = self.now_ms()
+        end = await self._outside.tape_end()
+        await self._mirror.reach(end - 1)
+        return replace(witness, proof_ms=before_ms)
 
     async def _post(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
         signed = self._own(life)

@@ -141,6 +141,10 @@ class MemoryTape:
     records: list[Record] = field(default_factory=list)
     mirrors: list[Mirror] = field(default_factory=list)
 
+    async def end(self) -> int:
+        """The offset after the last record, as the broker knows it."""
+        return len(self.records)
+
     async def append(self, record: Record) -> int:
         """Append and deliver to every mirror, as bytes and back."""
         offset = self.put(record)
@@ -266,6 +270,7 @@ class World:
         """A fresh executor that has read the tape to its end."""
         outside = Outside(
             append=self.tape.append,
+            tape_end=self.tape.end,
             clock_ns=clock or self.clock.ns,
             stopped=lambda: self.stopped,
             executor="execution-test",

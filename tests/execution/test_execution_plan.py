@@ -11,12 +11,14 @@ from connectors.execution.backend import NotThere, Seen, Unclear
 from connectors.execution.ledger import Life
 from connectors.execution.plan import (
     POLL_MS,
+    PROOF_MAX_MS,
     DeclareAbsent,
     Done,
     Expire,
     LookUp,
     Moment,
     Post,
+    ReadToEnd,
     Rules,
     Sign,
     Wait,
@@ -41,7 +43,7 @@ def at(ms: int, **given: Any) -> Moment:
 
 
 def saw(**given: Any) -> Witness:
-    return Witness(**{"met_ms": T0, **given})
+    return Witness(**{"met_ms": T0, "proof_ms": T0 + 60_000, **given})
 
 
 @pytest.fixture
@@ -104,6 +106,19 @@ def test_what_this_process_signed_is_posted_in_time_only_and_every_gate_is_looke
     moment: Moment, action: Any, signed: OrderSigned
 ) -> None:
     assert plan(life(signed), VALID_MS, saw(mine=True), moment, RULES) == action
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "action"),
+    [(0, Post()), (PROOF_MAX_MS, Post()), (PROOF_MAX_MS + 1, ReadToEnd()), (1_000, ReadToEnd())],
+)
+def test_nothing_is_posted_unless_the_tape_was_just_read_to_its_end(
+    age_ms: int, action: Any, signed: OrderSigned
+) -> None:
+    witness = saw(mine=True, proof_ms=T0)
+    assert plan(life(signed), VALID_MS, witness, at(age_ms), RULES) == action
+    absent = saw(proof_ms=T0).looked(T0, NotThere())
+    assert plan(life(signed), VALID_MS, absent, at(age_ms), RULES) == action
 
 
 def test_an_order_found_signed_is_looked_up_before_it_is_sent(signed: OrderSigned) -> None:

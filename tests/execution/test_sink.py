@@ -184,6 +184,36 @@ async def test_the_stop_file_is_looked_at_again_between_signing_and_sending(
     assert len(world.tape.of(OrderAbsent)) == 1
 
 
+async def test_a_process_paused_for_less_than_the_clocks_may_differ_still_reads_on_before_it_sends(
+    world: Any, make: Any
+) -> None:
+    """It sleeps 300 ms after the append; another executor's answer stands on the tape, unread."""
+    request = make.request(valid_until_ms=make.t0_ms + 60_000)
+    unread: list[Any] = []
+    woken = asyncio.Event()
+
+    async def sleep_through_it(point: str) -> None:
+        if point != "appended":
+            return
+        (signed,) = world.tape.of(OrderSigned)
+        world.clock.now_ms += 300
+        answer = make.answered(
+            "accepted", status="matched", shares_micro=1, usd_micro=1, order=signed.order
+        )
+        (mirror,), world.tape.mirrors = world.tape.mirrors, []
+        unread.append((mirror, world.tape.put(answer), answer))
+        woken.set()
+
+    running = asyncio.create_task(world.run(request, sleep_through_it))
+    await asyncio.wait_for(woken.wait(), 5)
+    await asyncio.sleep(0.05)
+    assert world.venue.arrived == []
+    ((mirror, offset, answer),) = unread
+    mirror.take([(offset, answer)], offset + 1)
+    assert await running
+    assert world.venue.arrived == []
+
+
 async def test_what_cannot_be_built_is_refused_here_and_nothing_is_sent(
     world: Any, make: Any
 ) -> None:
