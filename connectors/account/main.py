@@ -144,8 +144,9 @@ def identity(wiring: AccountWiring) -> tuple[Account, Wallet, str]:
 
 async def run_account(settings: Settings, stop: asyncio.Event) -> None:
     """Run until stop is set; raises what ended it otherwise."""
-    # At DEBUG they quote frames, and the first frame of the user channel is made of secrets.
-    logging.getLogger("websockets").setLevel(logging.INFO)
+    # At DEBUG it quotes frames, and the first frame of the user channel is made of secrets.
+    quoting = logging.getLogger("websockets")
+    quoting.setLevel(max(quoting.getEffectiveLevel(), logging.INFO))
     kafka, wiring = settings.wiring.kafka, settings.wiring.account
     identity(wiring)
     credentials = read_credentials(Path(wiring.credentials_file))

@@ -63,8 +63,13 @@ class UserSession:
         return []
 
     def rest_said(self, trade: str, status: FillStatus, happened_ms: int, now_ms: int) -> None:
-        """REST told a transition of a trade; this connection should tell it too, or soon will."""
-        if self._heard.get(trade) != status and happened_ms > self._opened_ms + STAMP_MS:
+        """REST told a transition of a trade; this connection should tell it too, or soon will.
+
+        A match that REST tells after the channel told more is only REST being late.
+        """
+        heard = self._heard.get(trade)
+        known = heard == status or (heard is not None and status == "MATCHED")
+        if not known and happened_ms > self._opened_ms + STAMP_MS:
             self._expected.setdefault(trade, now_ms + HEAR_MS)
 
     def receive(self, raw: bytes, recv_ns: int) -> list[Effect]:

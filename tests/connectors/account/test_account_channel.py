@@ -192,29 +192,30 @@ def test_a_short_patience_pings_often_enough_for_it() -> None:
 
 
 AFTER = T0 + STAMP_MS + 1
-NEWS: list[tuple[str, list[tuple[str, int]], int, bool]] = [
-    ("REST alone knows", [], AFTER, True),
-    ("the channel told it before", [("MATCHED", -1)], AFTER, False),
-    ("the channel told an older status before", [("MINED", -1)], AFTER, True),
-    ("the channel tells it a little later", [("MATCHED", 100)], AFTER, False),
-    ("the channel tells a later status", [("CONFIRMED", 100)], AFTER, False),
-    ("it happened before the connection", [], T0 - 1, False),
-    ("it happened while connecting", [], T0 + STAMP_MS, False),
-    ("when it happened is not known", [], 0, False),
+NEWS: list[tuple[str, list[tuple[str, int]], str, int, bool]] = [
+    ("REST alone knows the trade", [], "MATCHED", AFTER, True),
+    ("REST alone knows how it went on", [("MATCHED", -1)], "MINED", AFTER, True),
+    ("the channel told it before", [("MINED", -1)], "MINED", AFTER, False),
+    ("the channel told more before", [("MINED", -1)], "MATCHED", AFTER, False),
+    ("the channel tells it a little later", [("MINED", 100)], "MINED", AFTER, False),
+    ("the channel tells a later status", [("CONFIRMED", 100)], "MINED", AFTER, False),
+    ("it happened before the connection", [], "MINED", T0 - 1, False),
+    ("it happened while connecting", [], "MINED", T0 + STAMP_MS, False),
+    ("when it happened is not known", [], "MINED", 0, False),
 ]
 
 
-@pytest.mark.parametrize(("what", "heard", "happened_ms", "frozen"), NEWS)
+@pytest.mark.parametrize(("what", "heard", "status", "happened_ms", "frozen"), NEWS)
 def test_a_channel_is_frozen_when_rest_knows_what_it_should_have_told(
-    what: str, heard: list[tuple[str, int]], happened_ms: int, frozen: bool
+    what: str, heard: list[tuple[str, int]], status: Any, happened_ms: int, frozen: bool
 ) -> None:
     session = opened()
     said_ms = T0 + 4_000
-    for status, after_ms in [each for each in heard if each[1] < 0]:
-        session.receive(frame(status=status), ns(said_ms + after_ms))
-    session.rest_said("trade-1", "MATCHED", happened_ms, said_ms)
-    for status, after_ms in [each for each in heard if each[1] > 0]:
-        session.receive(frame(status=status), ns(said_ms + after_ms))
+    for told, after_ms in [each for each in heard if each[1] < 0]:
+        session.receive(frame(status=told), ns(said_ms + after_ms))
+    session.rest_said("trade-1", status, happened_ms, said_ms)
+    for told, after_ms in [each for each in heard if each[1] > 0]:
+        session.receive(frame(status=told), ns(said_ms + after_ms))
     session.receive(b"PONG", ns(said_ms + HEAR_MS - 1))
     assert Reconnect("frozen") not in session.tick(said_ms + HEAR_MS - 1)
     assert (Reconnect("frozen") in session.tick(said_ms + HEAR_MS)) == frozen, what

@@ -11,6 +11,7 @@ from schemas.records.own import (
     ReportAsked,
 )
 from schemas.records.system import ConnectorStarted, Genesis, Tick
+from schemas.wiring import KafkaWiring
 
 FEEDS = {"user", "own_trades", "own_orders", "own_positions", "own_balance"}
 
@@ -140,3 +141,23 @@ async def test_the_cursor_stands_behind_the_oldest_trade_that_can_still_change(s
 
 def _confirmed(fills: list[OwnFill]) -> list[OwnFill]:
     return [fill for fill in fills if fill.status == "CONFIRMED"]
+
+
+async def test_it_does_the_same_on_the_sessions_broker(stages, kafka, topics, begin_tape) -> None:
+    wiring = KafkaWiring(bootstrap=kafka, prefix=topics.declare(), fetch_wait_ms=5)
+    begin_tape(wiring)
+    stage = await stages(kafka=wiring)
+    connector, market = stage.start(), stage.venue.market()
+    await stage.ready()
+    stage.venue.buy(market)
+    await stage.topics.until(OwnFill, lambda f: len(_confirmed(f)) == 1)
+    await connector.killed()
+    stage.venue.buy(market, token=1)
+    connector = stage.start()
+    await stage.topics.until(
+        OwnFill, lambda f: {x.token for x in _confirmed(f)} == set(market.tokens)
+    )
+    assert await stage.positions() == {
+        market.tokens[token]: stage.venue.held(market, token) for token in (0, 1)
+    }
+    assert await connector.stopped() < 2
