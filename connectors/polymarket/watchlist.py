@@ -1,8 +1,8 @@
 """What a connector reads from Kafka: the tape's beginning, its cursors, and the watch topic.
 
-Watch and cursors are compacted: the newest record of a key counts. A wallet's watch record is dated
-by the broker; that moment is when it began to matter, and no read needs to reach further back.
-Kafka is read in a thread; `halted` ends it.
+Watch and cursors are compacted: the newest record of a key counts, on watch the one of the highest
+number. A wallet's watch record is dated by the broker; that moment is when it began to matter, and
+no read needs to reach further back. Kafka is read in a thread; `halted` ends it.
 """
 
 import asyncio
@@ -51,7 +51,11 @@ def read_cursors(
     with PartitionReader(config, place, name="connector-cursors", stop=halted) as reader:
         for rows in reader.read_to(reader.end_offsets()):
             for row in rows:
-                record = codec.decode(row.value) if row.value else None
+                if not row.value:  # a deletion: whoever deletes a cursor wants a read from before
+                    feed, _, subject = (row.key or b"").decode().partition(":")
+                    found.pop((feed, subject), None)
+                    continue
+                record = codec.decode(row.value)
                 if isinstance(record, Cursor) and record.feed in feeds:
                     found[record.feed, record.subject] = record.upto_ms
     LOG.info("cursors=read count=%d", len(found))
@@ -61,8 +65,9 @@ def read_cursors(
 async def follow_watch(
     config: Config, topic: str, partition: int, on_watch: OnWatch, halted: threading.Event
 ) -> None:
-    """Hand over every record of the topic in order, for ever; raises on one that is no Watch."""
+    """Hand over each new record of the topic in order, for ever; raises on one that is no Watch."""
     loop = asyncio.get_running_loop()
+    newest = Newest()
     batches: asyncio.Queue[list[Row]] = asyncio.Queue(BATCHES_MAX)
 
     def read() -> None:
@@ -83,19 +88,45 @@ async def follow_watch(
                 reading.result()
                 return
             for row in batch.result():
-                take(row, on_watch)
+                take(row, newest, on_watch)
         finally:
             batch.cancel()
 
 
-def take(row: Row, on_watch: OnWatch) -> None:
+class Newest:
+    """Admits a record of `watch` only if its number is the highest yet of its key.
+
+    A woken flow that was superseded can repeat old records, identical ones, behind newer ones:
+    taken by their place they would switch off again what its successor has switched on.
+    """
+
+    def __init__(self) -> None:
+        self.repeats = 0
+        self._numbers: dict[bytes | None, int] = {}
+
+    def admits(self, row: Row, number: int) -> bool:
+        """Whether this is news; the first repeat is logged."""
+        if number > self._numbers.get(row.key, -1):
+            self._numbers[row.key] = number
+            return True
+        if not self.repeats:
+            LOG.warning(
+                "watch=%s/%d offset=%d state=repeated cause='a second flow wrote here'",
+                *(row.topic, row.partition, row.offset),
+            )
+        self.repeats += 1
+        return False
+
+
+def take(row: Row, newest: Newest, on_watch: OnWatch) -> None:
     """One row; an empty one is a deletion by compaction and says nothing."""
     if not row.value:
         return
-    _, record = codec.unseal(row.value)
+    envelope, record = codec.unseal(row.value)
     if not isinstance(record, Watch):
         raise codec.UndecodableRecord(
             f"{row.topic}/{row.partition} offset {row.offset} holds {type(record).__name__}, "
             "not Watch"
         )
-    on_watch(record, row.timestamp_ms)
+    if newest.admits(row, envelope.n):
+        on_watch(record, row.timestamp_ms)
