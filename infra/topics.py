@@ -50,6 +50,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_message_bytes: int
     per_shard: bool = False
     segment_ms: int | None = None
+    min_compaction_lag_ms: int | None = None
 
     def config(self) -> dict[str, str]:
         """The configuration in Kafka's own words."""
@@ -62,6 +63,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         }
         if self.segment_ms is not None:
             lines["segment.ms"] = str(self.segment_ms)
+        if self.min_compaction_lag_ms is not None:
+            lines["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
         return lines
 
 

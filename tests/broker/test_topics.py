@@ -45,6 +45,12 @@ def test_nothing_is_forgotten_by_accident() -> None:
     assert all(topic.compression == "zstd" and topic.purpose for topic in wanted.values())
 
 
+def test_what_is_superseded_stays_for_a_day_in_the_compacted_topics() -> None:
+    for name, topic in declared().items():
+        lag = topic.config().get("min.compaction.lag.ms")
+        assert lag == ("86400000" if topic.cleanup == "compact" else None), name
+
+
 def test_no_topic_takes_more_than_the_producer_may_send() -> None:
     assert max(t.max_message_bytes for t in declared().values()) == MESSAGE_MAX_BYTES
 
