@@ -187,15 +187,18 @@ class Mirrors:
             if book is None:
                 continue
             if answer is None:
+                # Resolved markets have none, and the socket does not say so (7.5).
                 self._counts["no_book"] += 1
-                book.check = None
-                effects.append(RereadMarket(token, "no_book"))
+                effects += [*self._end_live(token, recv_ns), RereadMarket(token, "no_book")]
             elif not book.live:
                 effects += self._install(book, answer, recv_ns)
             elif book.check is not None:
                 book.check.book, book.check.judge_ms = answer, recv_ns // NS + GRACE_MS
                 self._checking[token] = None
         return effects
+
+    def _end_live(self, token: str, recv_ns: int) -> list[Effect]:
+        return self._end(token, "no_book", recv_ns // NS) if self.books[token].live else []
 
     def _install(self, book: TrackedBook, answer: Book, recv_ns: int) -> list[Effect]:
         try:

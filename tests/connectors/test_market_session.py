@@ -473,6 +473,16 @@ def test_a_token_without_a_book_is_looked_up_again_in_the_catalogue(
     assert heard.taken() == [RereadMarket(UP, "no_book")]
 
 
+def test_a_believed_book_that_rest_no_longer_has_is_believed_no_longer(
+    desk: MakeDesk, venue: Any
+) -> None:
+    heard = desk().open(UP).hear(venue.snapshot())
+    check(heard)
+    heard.taken()
+    heard.did(heard.session.books_answered([UP], {}, heard.now_ms, heard.now_ms * MS))
+    assert heard.epochs() == [("ended", "no_book")]
+
+
 def test_an_answer_asked_before_the_connection_proves_nothing_about_it(
     desk: MakeDesk, venue: Any
 ) -> None:
