@@ -38,8 +38,10 @@ TRANSITIONS: Final[dict[tuple[State, Happening], State]] = {
     ("accepted", "signed"): "accepted",
     ("accepted", "expired"): "accepted",
     ("accepted", "unknown"): "accepted",
-    # The venue knows an order that we had proven absent: reserve for it again, and raise it.
+    # The venue knows an order that we had proven absent, or that another executor's answer called
+    # refused (it may have asked twice): reserve for it again, and raise it.
     ("absent", "accepted"): "accepted",
+    ("refused", "accepted"): "accepted",
 }
 
 

@@ -40,12 +40,11 @@ def decide_order(account: AccountState, record: OrderRecord) -> Iterator[Record]
         yield alarm(f"illegal_step:{order.state}:{happening}", record.account, record.intent, 0)
         return
     if state == order.state and not _refines(order, record):
-        if state in ("refused", "expired") and happening == "accepted":
-            name = f"ended_order_was_accepted:{state}"
-            yield alarm(name, record.account, record.intent, 0)
+        if state == "expired" and happening == "accepted":
+            yield alarm("expired_order_was_accepted", record.account, record.intent, 0)
         return
-    if (order.state, state) == ("absent", "accepted"):
-        yield alarm("absent_order_was_accepted", record.account, record.intent, 0)
+    if order.ended and state == "accepted":
+        yield alarm(f"{order.state}_order_was_accepted", record.account, record.intent, 0)
     yield _moved(order, record, state)
     if order.filled:
         yield filled(record.account, order, order.reason or "fills_complete")
