@@ -29,6 +29,8 @@ from schemas.settings import Settings
 
 LOG = logging.getLogger(__name__)
 FLUSH_S = 2.0
+POLL_S = 0.05
+"""Appends that are waited for poll by themselves; this is for noticing failures."""
 
 
 class Public:
@@ -136,7 +138,7 @@ async def _run(settings: Settings, halted: threading.Event) -> None:
             )
             watch = follow_watch(reading, kafka.prefix + "watch", kafka.shard, public.watch, halted)
             await run_until(
-                asyncio.Event(), [producer.keep_polling(), ticks, watch, *public.parts()]
+                asyncio.Event(), [producer.keep_polling(POLL_S), ticks, watch, *public.parts()]
             )
     finally:
         missing = producer.flush(FLUSH_S)
