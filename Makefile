@@ -26,8 +26,15 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 demo: $(VENV)/run.stamp ## the whole pipeline on the embedded broker and the sandbox venue, about a minute
 	$(BIN)/truecopy demo $(DEMO)
 
-test: $(VENV)/dev.stamp ## every test; TESTS='tests/unit -k walk' narrows it
+ifdef TESTS
+test: $(VENV)/dev.stamp ## every test; TESTS='tests/core -k walk' narrows it
 	$(BIN)/python -m pytest $(TESTS)
+else
+# Most tests wait for brokers and sockets, so two at a time; the demo runs are measured on all cores.
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest --quiet tests/e2e
+endif
 
 check: format-check lint types floors test ## format, lint, strict types, import floors, tests
 

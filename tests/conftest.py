@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import confluent_kafka
 import pytest
@@ -69,6 +70,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and BROKER_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.broker)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of a parallel run tells its controller which brokers it used."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["kafka"] = list(session.config.stash[USED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    used = getattr(node, "workeroutput", {}).get("kafka", [])
+    node.config.stash[USED].update(dict.fromkeys(used))
 
 
 def pytest_terminal_summary(
