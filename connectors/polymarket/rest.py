@@ -122,7 +122,8 @@ class Rest:
         self._measured(recv_ns // NS - asked_ms)
         if answer.status_code == httpx.codes.OK:
             age_s = _whole(answer.headers.get("age"))
-            self.counts["cached" if age_s else "fresh"] += 1
+            hit = "hit" in answer.headers.get("x-cache", "").lower()
+            self.counts["cached" if age_s or hit else "fresh"] += 1
             return Answer(answer.content, asked_ms, recv_ns, age_s)
         return self._refused(answer, url)
 

@@ -210,6 +210,18 @@ def test_a_change_that_comes_late_yields_to_a_newer_one_of_its_level(
     assert heard.mirrored() == venue.depth()
 
 
+def test_the_quotes_of_a_late_change_speak_of_the_past_and_end_nothing(
+    desk: MakeDesk, venue: Any
+) -> None:
+    heard = desk().open(UP).hear(venue.snapshot())
+    late = venue.change("BUY", "0.47", "5")
+    heard.hear(venue.change("SELL", "0.49", "6", hash=""), late)
+    assert heard.epochs() == [("live", "snapshot")]
+    assert heard.session.counts["late_change"] == 1
+    heard.hear(venue.change("SELL", "0.49", "7")).wait(300)
+    assert heard.last_depth() == venue.depth()
+
+
 def test_a_frame_that_was_overtaken_is_missed_by_the_hash_of_the_one_that_did(
     desk: MakeDesk, venue: Any
 ) -> None:
