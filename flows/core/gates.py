@@ -83,7 +83,7 @@ def increase_gate(
     """What stops only an increase: doubtful time, an unaudited account, a half-read leader."""
     if not clock.agreed(policy.clock_jump_ms):
         return Held("clock_jump", {})
-    if account.audit.opened_by is None:
+    if account.audit.opened_by is None or token in account.audit.opening:
         return Held("account_unopened", {})
     if account.cash_micro is None:
         return Held("balance_unknown", {})

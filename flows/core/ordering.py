@@ -209,11 +209,11 @@ def _caps_left(question: Question, gap: Gap, market: Market) -> list[tuple[str, 
 def _invested_for(question: Question, leader: Wallet, invested: dict[Token, int]) -> int:
     """Dollars at cost and in flight that stand for one leader, by his part of each target."""
     used = 0
-    for token, usd in invested.items():
+    for token, usd in ((t, u) for t, u in invested.items() if u):
         shares = shares_of(question.account, question.leaders, question.markets, token)
         whole = sum(share.shares_micro for share in shares)
         his = sum(share.shares_micro for share in shares if share.leader == leader)
-        if whole and usd:
+        if whole:
             used += floor_mul(usd, ceil_div(his, whole))
     return used
 

@@ -216,6 +216,29 @@ def test_a_fill_before_the_opening_report_is_not_opened_again() -> None:
     assert (opened.opening, opened.shares_micro) == (True, micro("10"))
 
 
+def test_a_token_whose_opening_is_not_known_yet_is_not_increased() -> None:
+    """A trade by hand beside the first report: 10 to 60 shares may have been there before."""
+    donor = followed()
+    world = World()
+    world.tick()
+    world.policy()
+    world.meta()
+    world.epoch()
+    world.depth([("0.39", "1000")], [("0.40", "1000")])
+    world.balance()
+    world.fills("1500")
+    world.wait(10_000)
+    world.own_fill(donor.requests()[0], "50", order="0xhand", status="CONFIRMED")
+    world.report({UP: "60"})
+    world.wait(5_000)
+    assert (world.held(), world.target()) == (micro("50"), micro("150"))
+    assert world.hold() == "account_unopened"
+    world.report({UP: "60"})
+    world.wait(2_000)
+    assert world.held() == micro("60")
+    assert [r.shares_micro for r in world.requests()] == [micro("90")]
+
+
 @pytest.mark.parametrize("rows", [{UP: "50"}, {UP: "50", DOWN: "3"}])
 def test_a_token_is_confirmed_by_its_own_row(rows: dict[str, str]) -> None:
     """A stranger in the report does not take away what it says of the others."""
