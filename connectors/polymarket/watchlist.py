@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from connectors.kafka.consumer import BEGINNING, PartitionReader, Row, WaitEnded
@@ -75,9 +76,7 @@ async def follow_watch(
         with PartitionReader(config, place, name="connector-watch", stop=halted) as reader:
             while not halted.is_set():
                 if rows := reader.read(READ_MAX, READ_WAIT_S):
-                    put = asyncio.run_coroutine_threadsafe(batches.put(rows), loop)
-                    while not put.done() and not halted.wait(READ_WAIT_S):
-                        continue
+                    _hand_over(asyncio.run_coroutine_threadsafe(batches.put(rows), loop), halted)
 
     reading: asyncio.Future[Any] = loop.run_in_executor(None, read)
     while True:
@@ -91,6 +90,16 @@ async def follow_watch(
                 take(row, newest, on_watch)
         finally:
             batch.cancel()
+
+
+def _hand_over(put: Future[None], halted: threading.Event) -> None:
+    """Wait until the loop has taken a batch, or nobody will."""
+    while not halted.is_set():
+        try:
+            put.result(READ_WAIT_S)
+        except TimeoutError:
+            continue
+        return
 
 
 class Newest:
