@@ -1,5 +1,6 @@
 """Topics: one declaration, applied idempotently, repaired where it differs, never repartitioned."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from connectors.kafka.config import MESSAGE_MAX_BYTES, admin_config
-from infra.cli.topics import topics as topics_command
+from infra.cli.main import cli
 from infra.embedded import EmbeddedBroker
 from infra.topics import EMBEDDED, Found, Topic, TopicsRefused, apply, declared, plan
 
@@ -140,23 +141,48 @@ def test_another_partition_count_is_refused_and_nothing_is_changed(real: str, to
     assert [name for name in known if name.startswith(topics.prefix)] == [f"{topics.prefix}tape"]
 
 
-def test_the_command_says_what_it_did_for_each_topic(real: str, topics: Any) -> None:
+def test_the_command_says_what_it_did_for_each_topic_and_what_comes_next(
+    real: str, topics: Any
+) -> None:
     topics.made.extend(declared(topics.prefix))
-    arguments = ["apply", "--bootstrap", real, "--prefix", topics.prefix]
+    arguments = ["topics", "apply", "--bootstrap", real, "--prefix", topics.prefix]
     runner = CliRunner()
-    first = runner.invoke(topics_command, arguments)
+    first = runner.invoke(cli, arguments)
     assert first.exit_code == 0, first.output
-    assert [line.split()[0] for line in first.output.splitlines()] == ["created"] * 10
+    *lines, after = first.output.splitlines()
+    assert [line.split()[0] for line in lines] == ["created"] * 10
+    assert after.startswith("next: `truecopy policy apply`")
     environment = {"TRUECOPY_KAFKA": real, "TRUECOPY__KAFKA__PREFIX": topics.prefix}
-    second = runner.invoke(topics_command, ["apply"], env=environment)
+    second = runner.invoke(cli, ["topics", "apply"], env=environment)
     assert second.exit_code == 0, second.output
-    assert [line.split()[0] for line in second.output.splitlines()] == ["kept"] * 10
+    assert [line.split()[0] for line in second.output.splitlines()[:-1]] == ["kept"] * 10
+
+
+@pytest.mark.parametrize(
+    ("prefix", "options"),
+    [("{prefix}", []), ("not-made.", ["--prefix", "{prefix}"])],
+    ids=["as in the file", "an option overrides it"],
+)
+def test_the_command_takes_broker_and_prefix_from_the_settings_file(
+    any_broker: Any, topics: Any, tmp_path: Path, prefix: str, options: list[str]
+) -> None:
+    mine = topics.declare()
+    file = tmp_path / "truecopy.toml"
+    wanted = prefix.format(prefix=mine)
+    file.write_text(f'[kafka]\nbootstrap = "{any_broker.bootstrap}"\nprefix = "{wanted}"\n')
+    words = [option.format(prefix=mine) for option in options]
+    environment = {"TRUECOPY_KAFKA": None, "TRUECOPY__KAFKA__PREFIX": None}
+    done = CliRunner().invoke(cli, ["-c", str(file), "topics", "apply", *words], env=environment)
+    assert done.exit_code == 0, done.output
+    assert [line.split()[:2] for line in done.output.splitlines()[:-1]] == [
+        ["kept", name] for name in declared(mine)
+    ]
 
 
 def test_the_command_refuses_shards_on_living_topics_with_a_code(real: str, topics: Any) -> None:
     topics.make("journal", partitions=1)
-    arguments = ["apply", "--bootstrap", real, "--prefix", topics.prefix, "--shards", "2"]
-    done = CliRunner().invoke(topics_command, arguments)
+    arguments = ["topics", "apply", "--bootstrap", real, "--prefix", topics.prefix, "--shards", "2"]
+    done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 1
     assert "journal has 1 partitions, 2 are declared" in done.output
 

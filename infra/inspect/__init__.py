@@ -1,0 +1,1 @@
+"""Topics shown to people: records in human units, filters, what stands on a broker and how far."""
