@@ -14,6 +14,7 @@ COMMANDS = {
     "credentials": "infra.cli.credentials:credentials",
     "demo": "infra.demo.command:demo",
     "execution": "infra.cli.process:execution",
+    "export": "infra.cli.export:export",
     "flow": "infra.cli.process:flow",
     "policy": "infra.cli.process:policy",
     "status": "infra.cli.views:status",

@@ -1,0 +1,191 @@
+"""The second dataflow: every topic -> Parquet, partitioned by topic, kind and day = the archive.
+
+    topics -> parquet
+
+One consumer reads all partitions of all topics; each partition is cut into slices, and a slice's
+records become one file for each kind and day (flows/exporting). A slice ends at a size, or with the
+epoch: the sink's snapshot closes and syncs its files before Bytewax commits the offsets behind
+them. So after SIGKILL the same offsets are read again and the same files replaced: nothing is lost,
+nothing doubled.
+
+It decides nothing and writes nothing to Kafka but its group's offsets. It must see the raw topics
+within their retention (7 days); what was gone before it came is counted and logged.
+
+`truecopy export` runs it; `python -m bytewax.run flows.export:flow` runs the same graph, with the
+folder from TRUECOPY_ARCHIVE, but without lock and purge around the recovery directory.
+"""
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from flows.engine.errors import TapeGap
+from flows.export_source import Tally, TopicsSource, genesis_of, places_of
+from flows.exporting.archive import Origin, SliceWriter, clear_aside
+from flows.exporting.places import KEPT, Place
+from flows.exporting.slices import Block, Limits, Rows, Slicer
+from flows.exporting.tables import tables_of
+from schemas.settings import load
+from schemas.wiring import KafkaWiring
+
+LOG = logging.getLogger(__name__)
+
+GROUP = "truecopy-export"
+DEFAULT_LIMITS = Limits()
+FOLDER = "var/archive"
+WRITES_MAX = 4
+"""Blocks that may wait for the disk; then reading waits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What to export and where to. tape_id: of the Genesis; group: None shows no lag."""
+
+    kafka: KafkaWiring
+    folder: Path
+    tape_id: str
+    places: Sequence[Place]
+    once: bool = False
+    group: str | None = GROUP
+    limits: Limits = DEFAULT_LIMITS
+
+
+def build(export: Export, *, stop: threading.Event, tally: Tally) -> Dataflow:
+    """The graph."""
+    source = TopicsSource(
+        export.kafka,
+        export.places,
+        stop=stop,
+        tally=tally,
+        group=export.group,
+        once=export.once,
+    )
+    flow = Dataflow("export")
+    op.output("parquet", op.input("topics", flow, source), ParquetSink(export, tally))
+    return flow
+
+
+class Writes:
+    """One thread that writes while the next block is decoded; in order, and few at a time."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "parquet")
+        self._waiting: deque[Future[None]] = deque()
+
+    def add(self, write: Callable[..., None], *given: Any) -> None:
+        """Have it written; raises what an earlier write raised."""
+        while len(self._waiting) >= WRITES_MAX:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(write, *given))
+
+    def settle(self) -> None:
+        """Wait until everything is written; raises what a write raised."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+
+class ParquetSink(FixedPartitionedSink[Rows, int]):
+    """The archive's folder; items are (key of the place, rows)."""
+
+    def __init__(self, export: Export, tally: Tally) -> None:
+        self._export = export
+        self._tally = tally
+        self._places = {place.key: place for place in export.places}
+        # Bytewax numbers the parts in the order of their names, whatever order it is given.
+        self._index = {key: i for i, key in enumerate(sorted(self._places))}
+        self._writes: Writes | None = None
+
+    def list_parts(self) -> list[str]:
+        """One part for each partition of each topic."""
+        return sorted(self._places)
+
+    def part_fn(self, item_key: str) -> int:
+        """The item's place is its key."""
+        return self._index[item_key]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "ArchivePart":
+        """Called at the partition's first rows, or at the start where there is a snapshot."""
+        if self._writes is None:
+            self._writes = Writes()
+            clear_aside(self._export.folder)
+        place = self._places[for_part]
+        return ArchivePart(self._export, place, self._writes, self._tally, resume_state)
+
+
+class ArchivePart(StatefulSinkPartition[Rows, int]):
+    """One partition's slices; made by ParquetSink. The snapshot is the offset behind the last."""
+
+    def __init__(
+        self, export: Export, place: Place, writes: Writes, tally: Tally, resumed: int | None
+    ) -> None:
+        self._folder = export.folder
+        self._origin = Origin(export.tape_id, place.topic, place.full_topic, place.partition)
+        self._slicer = Slicer(export.limits)
+        self._writer: SliceWriter | None = None
+        self._writes = writes
+        self._tally = tally
+        self._due = resumed
+
+    def write_batch(self, values: list[Rows]) -> None:
+        """Write the blocks that are complete; raises what an earlier write raised."""
+        for rows in values:
+            first = rows.offsets[0]
+            if self._due is not None and first > self._due and self._origin.topic in KEPT:
+                raise TapeGap(
+                    f"offset {first} of {self._origin.full_topic}/{self._origin.partition} came "
+                    f"where {self._due} was due: {first - self._due} records are missing"
+                )
+            self._due = rows.offsets[-1] + 1
+            for block in self._slicer.push(rows):
+                self._write(block)
+
+    def snapshot(self) -> int:
+        """Close what is open, and wait until it is on disk under its name."""
+        block = self._slicer.finish()
+        if block is not None:
+            self._write(block)
+        self._writes.settle()
+        assert self._due is not None, "a part is built for its first rows or from a snapshot"
+        return self._due
+
+    def _write(self, block: Block) -> None:
+        if self._writer is None:
+            self._writer = SliceWriter(self._folder, self._origin, block.first)
+        if block.rows:
+            found = tables_of(self._origin.topic, self._origin.partition, block.rows)
+            self._writes.add(self._writer.write, found)
+        if block.last is not None:
+            self._writes.add(self._close, self._writer, block.last)
+            self._writer = None
+
+    def _close(self, writer: SliceWriter, last: int) -> None:
+        written, topic = writer.close(last), self._origin.topic
+        self._tally.rows[topic] += written.rows
+        self._tally.files[topic] += written.files
+        self._tally.size[topic] += written.size
+
+
+def __getattr__(name: str) -> Dataflow:
+    """`flow`, made when it is asked for, so that importing this module opens and reads nothing."""
+    if name != "flow":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    settings = os.environ.get("TRUECOPY_CONFIG")
+    kafka = load(Path(settings) if settings else None, os.environ).wiring.kafka
+    stop = threading.Event()
+    export = Export(
+        kafka=kafka,
+        folder=Path(os.environ.get("TRUECOPY_ARCHIVE", FOLDER)),
+        tape_id=genesis_of(kafka, stop=stop).tape_id,
+        places=places_of(kafka, stop=stop),
+    )
+    return build(export, stop=stop, tally=Tally())

@@ -1,0 +1,254 @@
+"""Records of one partition as Arrow tables, one for each kind and day; pure.
+
+Every record lands in exactly one table, in offset order, with its exact bytes:
+- a record of ours under its kind, with a column for each field (columns.py),
+- a frame of raw.* under `Frame`, with what its headers say,
+- a compacted topic's deletion under `_deleted`,
+- whatever cannot be decoded, or does not fit its columns, under `_undecoded` with the reason: an
+  archive that stopped at it would lose what comes behind.
+
+The day is that of the broker's timestamp, UTC.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.exporting.columns import UNFIT, Cell, Column, columns_of, simple
+from flows.exporting.slices import Headers, Rows
+from schemas import codec
+from schemas.records.base import Record
+
+TOPICS = (
+    "tape",
+    "journal",
+    "orders",
+    "watch",
+    "cursors",
+    "raw.market",
+    "raw.activity",
+    "raw.data",
+    "raw.user",
+    "dead",
+)
+"""Every topic of the pipeline, without prefix."""
+SEALED = frozenset({"journal", "orders", "watch"})
+"""Topics whose records carry an envelope."""
+RAW = "raw."
+
+FRAME, DELETED, UNDECODED = "Frame", "_deleted", "_undecoded"
+HEADERS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
+BASE = pa.schema(
+    [
+        pa.field("topic", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
+        pa.field("key", pa.binary()),
+        pa.field("headers", HEADERS),
+        pa.field("value", pa.binary()),
+    ]
+)
+"""What every file begins with, whatever its kind."""
+
+_TEXT, _NANOSECONDS = simple(pa.string()), simple(pa.timestamp("ns", "UTC"))
+
+
+class Frame(NamedTuple):
+    """What a raw record's headers say of it."""
+
+    feed: str | None
+    conn: str | None
+    recv_ns: int | None
+
+
+class Reason(NamedTuple):
+    """Why a record has no columns of its own."""
+
+    reason: str
+
+
+Read = Record | Frame | Reason | None
+"""What was made of one value; None is a deletion."""
+
+
+class Layout(NamedTuple):
+    """The columns of one kind behind the base columns: of the envelope and of the record."""
+
+    kind: str
+    version: int
+    around: tuple[Column, ...]
+    own: tuple[Column, ...]
+
+    def schema(self) -> pa.Schema:
+        """All columns of its files."""
+        fields = [pa.field(c.name, c.cell.type) for c in (*self.around, *self.own)]
+        names = [*BASE.names, *(field.name for field in fields)]
+        assert len(set(names)) == len(names), f"two columns of one name in {self.kind}: {names}"
+        return pa.schema([*BASE, *fields])
+
+
+class Part(NamedTuple):
+    """Some records of one kind: base columns, what was read, the envelopes where there are any."""
+
+    base: pa.Table
+    read: Sequence[Read]
+    envelopes: Sequence[codec.Envelope]
+
+    def take(self, at: Sequence[int]) -> "Part":
+        """Those at these positions."""
+        if len(at) == len(self.read):
+            return self
+        envelopes = [self.envelopes[i] for i in at] if self.envelopes else []
+        return Part(self.base.take(at), [self.read[i] for i in at], envelopes)
+
+
+def _named(*columns: tuple[str, str, Cell]) -> tuple[Column, ...]:
+    return tuple(Column(name, field, cell) for name, field, cell in columns)
+
+
+@cache
+def layout(kind: str, *, sealed: bool) -> Layout:
+    """The layout of a kind, on topics with or without envelopes."""
+    if kind == DELETED:
+        return Layout(kind, 0, (), ())
+    if kind == UNDECODED:
+        return Layout(kind, 0, (), _named(("reason", "reason", _TEXT)))
+    if kind == FRAME:
+        seen = ("recv_at", "recv_ns", _NANOSECONDS)
+        return Layout(kind, 0, (), _named(("feed", "feed", _TEXT), ("conn", "conn", _TEXT), seen))
+    around = columns_of(codec.Envelope) if sealed else ()
+    return Layout(kind, codec.CURRENT[kind], around, columns_of(codec.KINDS[kind]))
+
+
+def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], pa.Table]:
+    """{(kind, day): table} of some records of a topic (its name without prefix)."""
+    read, envelopes = _read(topic, rows)
+    whole = Part(_base(topic, partition, rows), read, envelopes)
+    places: defaultdict[type[Any], list[int]] = defaultdict(list)
+    for i, cls in enumerate(map(type, read)):
+        places[cls].append(i)
+    found: defaultdict[str, list[pa.Table]] = defaultdict(list)
+    for cls, at in places.items():
+        plan = layout(_SPECIAL.get(cls, cls.__name__), sealed=topic in SEALED)
+        for kind, table in _tables(plan, whole.take(at)):
+            found[kind].append(table)
+    return {
+        (kind, day): part
+        for kind, tables in found.items()
+        for day, part in _by_day(_in_order(tables))
+    }
+
+
+_SPECIAL: dict[type[Any], str] = {Frame: FRAME, Reason: UNDECODED, type(None): DELETED}
+
+
+def _read(topic: str, rows: Rows) -> tuple[list[Read], list[codec.Envelope]]:
+    """What each value is; with the envelopes of a sealed topic, place by place."""
+    if topic.startswith(RAW):
+        return [_frame(headers) for headers in rows.headers], []
+    if topic not in SEALED:
+        return [_record(value) for value in rows.values], []
+    pairs = [_event(value) for value in rows.values]
+    return [record for _, record in pairs], [envelope for envelope, _ in pairs]
+
+
+def _record(value: bytes | None) -> Read:
+    if value is None:
+        return None
+    try:
+        return codec.decode(value)
+    except codec.UndecodableRecord as error:
+        return Reason(str(error))
+
+
+_NO_ENVELOPE = codec.Envelope(n=-1, cause=-1, rules=-1)
+
+
+def _event(value: bytes | None) -> tuple[codec.Envelope, Read]:
+    if value is None:
+        return _NO_ENVELOPE, None
+    try:
+        return codec.unseal(value)
+    except codec.UndecodableRecord as error:
+        return _NO_ENVELOPE, Reason(str(error))
+
+
+def _frame(headers: Headers | None) -> Frame:
+    said = dict(headers or ())
+    recv_ns = said.get("recv_ns") or b""
+    return Frame(
+        feed=_text(said.get("feed")),
+        conn=_text(said.get("conn")),
+        recv_ns=int(recv_ns) if recv_ns.isdigit() else None,
+    )
+
+
+def _text(said: bytes | None) -> str | None:
+    return None if said is None else said.decode(errors="replace")
+
+
+def _tables(plan: Layout, part: Part) -> Iterator[tuple[str, pa.Table]]:
+    """One table, or halves of it until what does not fit is alone, and then set aside."""
+    try:
+        around = [column.array(part.envelopes) for column in plan.around]
+        own = [column.array(part.read) for column in plan.own]
+    except UNFIT as error:
+        count = len(part.read)
+        if count == 1:
+            aside = layout(UNDECODED, sealed=False)
+            reason = pa.array([f"{plan.kind} does not fit its columns: {error}"])
+            yield UNDECODED, _joined(aside, part.base, [reason])
+            return
+        for at in (range(count // 2), range(count // 2, count)):
+            yield from _tables(plan, part.take(at))
+    else:
+        yield plan.kind, _joined(plan, part.base, [*around, *own])
+
+
+def _joined(plan: Layout, base: pa.Table, own: list[pa.Array]) -> pa.Table:
+    kinds = pa.repeat(plan.kind, len(base))
+    columns = [base["topic"], kinds, *base.columns[1:], *own]
+    return pa.Table.from_arrays(columns, schema=plan.schema())
+
+
+def _in_order(tables: list[pa.Table]) -> pa.Table:
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).sort_by("offset")
+
+
+def _base(topic: str, partition: int, rows: Rows) -> pa.Table:
+    columns = {
+        "topic": pa.repeat(topic, len(rows)),
+        "partition": pa.repeat(pa.scalar(partition, pa.int32()), len(rows)),
+        "offset": pa.array(rows.offsets, pa.int64()),
+        "timestamp": pa.array(rows.timestamps_ms, pa.timestamp("ms", "UTC")),
+        "key": pa.array(rows.keys, pa.binary()),
+        "headers": _headers(rows.headers),
+        "value": pa.array(rows.values, pa.binary()),
+    }
+    return pa.table(columns)
+
+
+def _headers(found: list[Headers | None]) -> pa.Array:
+    each = [headers or [] for headers in found]
+    flat = list(chain.from_iterable(each))
+    offsets = pa.array(list(accumulate(map(len, each), initial=0)), pa.int32())
+    parts = [
+        pa.array([name for name, _ in flat], pa.string()),
+        pa.array([value for _, value in flat], pa.binary()),
+    ]
+    pairs = pa.StructArray.from_arrays(parts, fields=list(HEADERS.value_type))
+    return pa.ListArray.from_arrays(offsets, pairs, type=HEADERS)
+
+
+def _by_day(table: pa.Table) -> Iterable[tuple[str, pa.Table]]:
+    days = table["timestamp"].cast(pa.date32())
+    found = pc.unique(days).sort()
+    for day in found:
+        yield str(day.as_py()), table if len(found) == 1 else table.filter(pc.equal(days, day))
