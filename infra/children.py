@@ -5,11 +5,10 @@ Each child's output goes to a file of its own; one that dies is named with its l
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ class Child:
     restarts: int = 0
     process: subprocess.Popen[bytes] | None = None
     kills: int = 0
-    expected_codes: tuple[int, ...] = field(default=(0, -signal.SIGTERM, -signal.SIGKILL))
+    stopped: bool = False
 
     @property
     def log(self) -> Path:
@@ -48,6 +47,7 @@ class Child:
 
     def start(self) -> None:
         """Start it, in a session of its own so that a terminal's Ctrl-C reaches only us."""
+        self.stopped = False
         with self.log.open("ab") as log, self.out.open("wb") as out:
             self.process = subprocess.Popen(
                 tether.command(self.argv),
@@ -89,6 +89,7 @@ class Child:
 
     def stop(self, timeout_s: float = STOP_S) -> int | None:
         """SIGTERM, then SIGKILL when patience ends; the exit code, None if it was not running."""
+        self.stopped = True
         if self.process is None:
             return None
         if self.process.poll() is None:

@@ -52,7 +52,7 @@ def demo(
         with staged(options, home) as stage:
             held = run(stage, console, Kills(stage) if kills else None)
             if keep:
-                wait_kept(stage, console)
+                keep_running(stage, console)
     except (ChildDied, TimeoutError) as error:
         console.print(f"[bold red]stopped:[/] {error}", highlight=False)
         console.print(f"logs: {home}", highlight=False)
@@ -101,18 +101,30 @@ def settle(stage: Stage) -> None:
             return
 
 
-def wait_kept(stage: Stage, console: Console) -> None:
-    """Leave what is left running until the user has seen enough."""
-    console.print("\nThe broker goes on until Ctrl-C. Look at it from another terminal:")
-    console.print(f"  kcat -b {stage.bootstrap} -L", highlight=False)
-    console.print(
-        f"  kcat -b {stage.bootstrap} -C -t {stage.prefix}journal -o -5 -e -q", highlight=False
-    )
-    console.print(f"  truecopy --config {stage.config} status", highlight=False)
+def keep_running(stage: Stage, console: Console) -> None:
+    """Leave what may be looked at until Ctrl-C.
+
+    On a real broker that is everything: the pipeline goes on where it stopped. The embedded broker
+    forgets its oldest records after minutes, so there only the broker stays, with this run's.
+    """
+    if stage.options.kafka is None:
+        stage.children["sandbox"].stop()
+        console.print("\nThe embedded broker stays until Ctrl-C; everything else has ended.")
+    else:
+        stage.start_pipeline()
+        console.print("\nThe whole pipeline goes on until Ctrl-C.")
+    kcat = f"kcat -b {stage.bootstrap}"
+    console.print("Look at it from another terminal:", highlight=False)
+    for line in (
+        f"{kcat} -L",
+        f"{kcat} -C -t {stage.prefix}journal -o -5 -e -q",
+        f"{kcat} -C -t {stage.prefix}tape -o -20 -e -q -f '%o %h %s\\n'",
+        f"truecopy --config {stage.config} status --watch",
+    ):
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
     try:
         while True:
             time.sleep(0.5)
-            if "broker" in stage.children:
-                stage.children["broker"].check()
+            stage.look()
     except KeyboardInterrupt:
         console.print("stopped")

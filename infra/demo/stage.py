@@ -64,15 +64,20 @@ class Stage:
         apply_topics(self.bootstrap, prefix=self.prefix)
         self._credentials()
         apply_policy(self.settings.wiring.kafka, self.settings.policy)
+        self.start_pipeline()
+
+    def start_pipeline(self) -> None:
+        """Start the four processes; a second time they go on where they stopped."""
         self._child("public", self._truecopy("connectors", "public"))
         self._child("account", self._truecopy("connectors", "account"))
         self._child("flow", self._truecopy("flow"))
         self._child("execution", self._truecopy("execution", "--live"))
 
     def look(self) -> None:
-        """Raise ChildDied for any child that has ended and was not killed on purpose."""
+        """Raise ChildDied for any child that has ended and was not ended by us."""
         for child in self.children.values():
-            child.check()
+            if not child.stopped:
+                child.check()
 
     def kill_and_restart(self, name: str) -> None:
         """SIGKILL a process of the pipeline and start it again, as a supervisor would."""
@@ -91,11 +96,10 @@ class Stage:
             if code != 0:
                 raise ChildDied(f"{name} did not end cleanly (code {code}):\n{child.tail()}")
 
-    def tear_down(self, keep: tuple[str, ...] = ()) -> None:
-        """End every child that is left, newest first; `keep` names those to leave running."""
+    def tear_down(self) -> None:
+        """End every child that is left, newest first."""
         for child in reversed(self.children.values()):
-            if child.name not in keep:
-                child.stop()
+            child.stop()
 
     def ask(self, path: str) -> Any:
         """One of the sandbox's own endpoints."""

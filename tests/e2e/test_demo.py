@@ -9,11 +9,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from connectors.kafka.config import producer_config
+from connectors.kafka.producer import Producer
+from infra.demo.evidence import numbered_values
+from infra.tape import rows_now
 from schemas import codec
 from schemas.records.own import OrderSigned
+from schemas.wiring import KafkaWiring
 
 PROMISES = (
     "replay equal",
@@ -70,8 +76,13 @@ def test_every_promise_holds_with_all_named_faults_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_killed_dataflow_and_execution_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    """Three kills of the flow, two of execution, one between OrderSigned and its answer."""
+def test_killed_dataflow_and_execution_lose_nothing_and_double_nothing(
+    tmp_path: Path, kafka: str, topics: Any
+) -> None:
+    """Three kills of the flow, two of execution, one between OrderSigned and its answer.
+
+    A fresh run of the flow over the recorded tape then writes the same journal and orders.
+    """
     done = demo(tmp_path, "--kills")
     assert_all_held(done, tmp_path)
     assert re.search(r"held\s+killed as asked", done.stdout), done.stdout[-3000:]
@@ -81,6 +92,31 @@ def test_killed_dataflow_and_execution_lose_nothing_and_double_nothing(tmp_path:
         if isinstance(record := codec.decode(line), OrderSigned)
     ]
     assert len({record.intent for record in signed}) >= 20
+    assert_a_fresh_run_writes_the_same(tmp_path, kafka, topics)
+
+
+def assert_a_fresh_run_writes_the_same(folder: Path, kafka: str, topics: Any) -> None:
+    for name in ("tape", "replayed.journal", "replayed.orders", "replayed.watch"):
+        topics.make(name)
+    tape = (folder / "tape.jsonl").read_bytes().splitlines()
+    producer = Producer(producer_config(kafka))
+    for value in tape:
+        producer.append(f"{topics.prefix}tape", value, key=None, partition=0)
+    assert producer.flush(30) == 0
+    replayed = f"{topics.prefix}replayed."
+    script = Path(__file__).with_name("replay_flow.py")
+    argv = [sys.executable, str(script), kafka, topics.prefix, replayed, str(len(tape) - 1)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("journal", "orders"):
+        again = numbered_values(
+            list(rows_now(KafkaWiring(bootstrap=kafka, prefix=replayed), name, 0))
+        )
+        once: list[bytes] = []
+        for value in (folder / f"{name}.jsonl").read_bytes().splitlines():
+            if codec.unseal(value)[0].n == len(once):
+                once.append(value)
+        assert again == once, name
 
 
 def test_a_child_that_cannot_start_is_named_with_its_last_lines(tmp_path: Path) -> None:
