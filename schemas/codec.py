@@ -46,6 +46,7 @@ JOURNAL: Final[tuple[type[Record], ...]] = (
     journal.LeaderUnfollowed,
     journal.NetDelta,
     journal.ExposureRebased,
+    journal.BaselineLowered,
     journal.LeaderFillWithdrawn,
     journal.LeaderMarked,
     journal.DriftFound,

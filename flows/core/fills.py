@@ -32,13 +32,17 @@ class FillGroup:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Change of one group's total: signed shares and cash (cash positive when he paid)."""
+    """Change of one group's total: signed shares and cash (cash positive when he paid).
+
+    stated_micro: change of what REST answers alone state of it.
+    """
 
     token: Token
     condition: Condition
     shares_micro: int
     cash_micro: int
     venue_ms: int
+    stated_micro: int
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ class LeaderGroups:
             known.absent = None
         elif known.rest or record.shares_micro <= known.shares_micro:
             return None
-        delta = _delta(known, record.shares_micro, record.cash_micro)
+        delta = _delta(known, record.shares_micro, record.cash_micro, rest)
         known.shares_micro, known.cash_micro, known.rest = (
             record.shares_micro,
             record.cash_micro,
@@ -85,7 +89,7 @@ class LeaderGroups:
         )
         self.groups[record.group] = group
         insort(self.by_time, (record.venue_ms, record.group))
-        delta = _delta(group, record.shares_micro, record.cash_micro)
+        delta = _delta(group, record.shares_micro, record.cash_micro, group.rest)
         group.shares_micro, group.cash_micro = record.shares_micro, record.cash_micro
         return delta
 
@@ -108,7 +112,7 @@ class LeaderGroups:
         """Set a group's total to nothing, as REST stated it; what that changes."""
         self.withdrawable = [w for w in self.withdrawable if w[0] != group_id]
         group = self.groups[group_id]
-        delta = _delta(group, 0, 0)
+        delta = _delta(group, 0, 0, group.rest)
         group.shares_micro = group.cash_micro = 0
         group.rest = True
         if group.venue_ms < self.forgotten_upto_ms:
@@ -132,9 +136,12 @@ class LeaderGroups:
         del self.by_time[:cut]
 
 
-def _delta(group: FillGroup, shares_micro: int, cash_micro: int) -> Delta | None:
+def _delta(group: FillGroup, shares_micro: int, cash_micro: int, rest: bool) -> Delta | None:
     sign = 1 if group.side == "BUY" else -1
     shares, cash = shares_micro - group.shares_micro, cash_micro - group.cash_micro
-    if not shares and not cash:
+    stated = shares_micro - (group.shares_micro if group.rest else 0) if rest else 0
+    if not shares and not cash and not stated:
         return None
-    return Delta(group.token, group.condition, sign * shares, sign * cash, group.venue_ms)
+    return Delta(
+        group.token, group.condition, sign * shares, sign * cash, group.venue_ms, sign * stated
+    )

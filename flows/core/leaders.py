@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from flows.core.clock import FoldClock
 from flows.core.fills import Delta, LeaderGroups
 from flows.core.market import Markets
+from flows.core.proven import Proven
 from flows.core.subjects import Finding, Subject
 from flows.core.window import Window, closed
 from schemas.policy import PolicyDocument
@@ -34,6 +35,7 @@ class LeaderState:
     moves: dict[Group, dict[Token, int]] = field(default_factory=dict)
     windows: dict[Token, Window] = field(default_factory=dict)
     earlier: list[Delta] = field(default_factory=list)
+    proven: Proven = field(default_factory=Proven)
     audit: Subject = field(default_factory=Subject)
     incomplete: str | None = None
     incomplete_since_ms: int = 0
@@ -58,6 +60,8 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
             _observe_audits(state)
         case Policy():
             state.policy = record.document
+            for known in state.leaders.values():
+                known.proven.follow_again()
         case LeaderFills():
             _observe_fills(state, record)
         case LeaderMove():
@@ -67,6 +71,7 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
                 leader.groups.observe_read(
                     record, state.policy.forget_after_ms, state.policy.withdraw_after_ms
                 )
+            leader.proven.read(record.source)
         case LeaderIncomplete() if (leader := state.leaders.get(record.leader)) is not None:
             leader.incomplete = record.reason
             leader.incomplete_since_ms = state.clock.now_ms
@@ -90,6 +95,7 @@ def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]
         case ReadDone() if record.leader in state.leaders:
             yield from _decide_withdrawn(state, record.leader)
             yield from _decide_earlier(state, record.leader)
+            yield from _decide_lows(record.leader, state.leaders[record.leader])
         case LeaderIncomplete() if record.leader in state.leaders:
             if record.leader not in state.marks:
                 yield journal.LeaderMarked(
@@ -101,6 +107,7 @@ def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]
                 yield from _decide_followed(state)
             yield from _decide_windows(state)
             for wallet, leader in state.leaders.items():
+                yield from _decide_lows(wallet, leader)
                 yield from _decide_audit(wallet, leader, wallet in state.marks)
 
 
@@ -122,10 +129,14 @@ def evolve(state: LeadersState, event: Record) -> None:
             del state.leaders[event.leader].earlier[0]
         case journal.ExposureRebased():
             state.leaders[event.leader].audit.corrected(event.token, event.shares_micro)
+            state.leaders[event.leader].proven.rebase(event.token, event.shares_micro)
+        case journal.BaselineLowered():
+            state.leaders[event.leader].proven.said(event.token)
         case journal.PositionCorrected() if (
             leader := state.leaders.get(Wallet(event.subject))
         ) is not None:
             leader.audit.corrected(event.token, event.shares_micro)
+            leader.proven.rebase(event.token, event.shares_micro)
         case journal.LeaderFillWithdrawn():
             _evolve_withdrawn(state, event)
 
@@ -151,7 +162,7 @@ def _observe_move(state: LeadersState, record: LeaderMove) -> None:
     for token in {**before, **record.delta_micro}:
         shares = record.delta_micro.get(token, 0) - before.get(token, 0)
         if shares:
-            delta = Delta(token, record.condition, shares, 0, record.venue_ms)
+            delta = Delta(token, record.condition, shares, 0, record.venue_ms, shares)
             _take(state, leader, delta, record.recv_ns, traded=False)
 
 
@@ -161,8 +172,12 @@ def _take(
     """A delta enters the audit by venue time, and a window unless it is from before the follow."""
     if leader.audit.opened_with(delta.venue_ms, state.policy.leader_report_lag_ms):
         return  # the opening report counted it
+    earlier = delta.venue_ms // SECOND_MS < leader.since_ms // SECOND_MS
+    (leader.proven.rebase if earlier else leader.proven.move)(delta.token, delta.stated_micro)
+    if not delta.shares_micro and not delta.cash_micro:
+        return
     leader.audit.move(delta.token, delta.condition, delta.shares_micro, delta.venue_ms)
-    if delta.venue_ms // SECOND_MS < leader.since_ms // SECOND_MS:
+    if earlier:
         leader.earlier.append(delta)
         return
     now_ms = state.clock.now_ms
@@ -221,6 +236,13 @@ def _decide_windows(state: LeadersState) -> Iterator[Record]:
         for token, window in list(leader.windows.items()):
             if window.due(now_ms, policy.quiet_ms, policy.net_window_ms):
                 yield closed(wallet, token, window, now_ms)
+
+
+def _decide_lows(wallet: Wallet, leader: LeaderState) -> Iterator[Record]:
+    """A proven fall lowers baselines when no window holds back what belongs to it."""
+    for token, exposure in leader.proven.due():
+        if token not in leader.windows:
+            yield journal.BaselineLowered(leader=wallet, token=token, exposure_micro=exposure)
 
 
 def _observe_audits(state: LeadersState) -> None:

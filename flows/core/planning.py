@@ -124,6 +124,8 @@ def evolve(state: PlanState, event: Record) -> None:
             _evolve_delta(state, event)
         case journal.ExposureRebased():
             _evolve_rebased(state, event)
+        case journal.BaselineLowered():
+            _lower_baselines(state, event.leader, event.token, event.exposure_micro)
         case journal.LeaderFollowed():
             state.leaders[event.leader] = LeaderView()
             for account in state.accounts.values():
@@ -225,8 +227,12 @@ def _evolve_delta(state: PlanState, event: journal.NetDelta) -> None:
 def _move_exposure(state: PlanState, leader: Wallet, token: Token, shares_micro: int) -> None:
     view = state.leaders[leader]
     view.exposure[token] = view.exposure.get(token, 0) + shares_micro
+    state.touch_market(token)
+
+
+def _lower_baselines(state: PlanState, leader: Wallet, token: Token, exposure_micro: int) -> None:
     for account in state.accounts.values():
-        lower_baselines(account, leader, token, view.exposure[token])
+        lower_baselines(account, leader, token, exposure_micro)
     state.touch_market(token)
 
 
@@ -243,8 +249,11 @@ def _evolve_rebased(state: PlanState, event: journal.ExposureRebased) -> None:
 
 
 def _evolve_corrected(state: PlanState, event: journal.PositionCorrected) -> None:
-    if Wallet(event.subject) in state.leaders:
-        _move_exposure(state, Wallet(event.subject), event.token, event.shares_micro)
+    leader = Wallet(event.subject)
+    if leader in state.leaders:
+        _move_exposure(state, leader, event.token, event.shares_micro)
+        exposure = state.leaders[leader].exposure[event.token]
+        _lower_baselines(state, leader, event.token, exposure)
         return
     account = state.accounts[Account(event.subject)]
     account.position(event.token, event.condition).corrected_micro += event.shares_micro

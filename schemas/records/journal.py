@@ -71,6 +71,14 @@ class ExposureRebased(Record, frozen=True):
     reason: Literal["opening", "earlier_fill"]
 
 
+class BaselineLowered(Record, frozen=True):
+    """A leader sold of what he held before he was followed, as REST answers alone prove it."""
+
+    leader: Wallet
+    token: Token
+    exposure_micro: int
+
+
 class LeaderFillWithdrawn(Record, frozen=True):
     """A fill that two complete REST answers do not know was no fill; both stand as evidence."""
 

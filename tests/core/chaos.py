@@ -61,6 +61,9 @@ class Chaos:
         world = self.world
         world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=tuple(ACCOUNTS)))
         world.tick()
+        for wallet in LEADERS:
+            for token in TOKENS:
+                self.truth[(wallet, token)] = self.chance.choice([0, 0, 300, 1200])
         self.policy(plain=True)
         self.reports()
         for market in MARKETS:
@@ -129,6 +132,8 @@ class Chaos:
             self.state(fill, fill.size, "rest")
         present = [self.world.group(f.tx, f.side, f.token, wallet) for f in known]
         self.world.read(self.name("r"), present, wallet=wallet)
+        if self.chance.random() < 0.7:
+            self.world.read(self.name("m"), wallet=wallet, source="activity")
 
     def move(self) -> None:
         wallet, market = self.chance.choice(LEADERS), self.chance.choice(MARKETS)
@@ -207,7 +212,7 @@ class Chaos:
         def draw(*values: Any) -> Any:
             return values[0] if plain else chance.choice(values)
 
-        followed = [w for w in LEADERS if plain or chance.random() < 0.9]
+        followed = [w for w in LEADERS if plain or chance.random() < 0.8]
         self.world.policy(
             accounts=tuple(
                 AccountPolicy(

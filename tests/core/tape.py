@@ -229,12 +229,13 @@ class Tape:
         back_ms: int = 120_000,
         upto_ms: int | None = None,
         wallet: str = LEADER,
+        source: str = "trades",
     ) -> list[Record]:
-        """A complete REST answer about the leader's trades ends here; asked now."""
+        """A complete REST answer about the leader ends here; asked now."""
         upto = self.now_ms if upto_ms is None else upto_ms
         return self.append(
             leader.ReadDone(
-                source="trades",
+                source=source,
                 instance=instance,
                 leader=wallet,
                 asked_ms=self.now_ms,

@@ -2,50 +2,16 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.core.exposure import excess, lowered, target, unpaired
+from flows.core.exposure import target, unpaired
 from schemas.policy import AccountPolicy, LeaderPolicy
-from schemas.records import journal, system
+from schemas.records import journal
 
 from .conftest import DOWN, LEADER, OTHER, OWN, UP, World, micro
 
 SECOND_OWN = "0x" + "b" * 40
-
-
-def held_before(holding: dict[str, str], **changes: Any) -> World:
-    """A leader who holds something when he is followed; his own fills come later."""
-    world = World()
-    world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=("main",)))
-    world.tick()
-    world.policy(**changes)
-    world.meta()
-    for token, bid, ask in ((UP, "0.39", "0.40"), (DOWN, "0.60", "0.61")):
-        world.epoch(token)
-        world.depth([(bid, "1000")], [(ask, "1000")], token=token)
-    world.report({})
-    world.report(holding, subject=LEADER)
-    world.balance()
-    world.wait(3_000)
-    return world
-
-
-@pytest.mark.parametrize(
-    ("exposure", "baseline", "copied"), [(100, 0, 100), (100, 40, 60), (30, 40, 0), (-5, 0, 0)]
-)
-def test_only_what_exceeds_the_baseline_is_copied(
-    exposure: int, baseline: int, copied: int
-) -> None:
-    assert excess(exposure, baseline) == copied
-
-
-@given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
-def test_the_baseline_only_shrinks_and_never_exceeds_the_holding(e: int, b: int) -> None:
-    assert lowered(e, b) <= b
-    assert lowered(e, b) <= max(e, 0)
-    assert excess(e, lowered(e, b)) == excess(e, b) or e < b
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=5), st.integers(0, 10**12))
@@ -62,80 +28,6 @@ def test_a_target_is_never_above_the_exact_ratio(e: int, ratio: int, weight: int
     found = target(e, ratio, weight)
     assert 0 <= found * 10**12 <= e * ratio * weight
     assert e * ratio * weight - found * 10**12 < 10**12 + weight * 10**6
-
-
-def test_what_he_held_before_is_a_baseline_and_is_never_copied() -> None:
-    world = held_before({UP: "1000"})
-    assert (world.exposure(), world.target()) == (micro("1000"), 0)
-    (rebased,) = world.of(journal.ExposureRebased)
-    assert (rebased.reason, rebased.shares_micro) == ("opening", micro("1000"))
-    world.fills("300")
-    world.wait(2_000)
-    assert (world.exposure(), world.target()) == (micro("1300"), micro("30"))
-
-
-def test_converge_makes_his_whole_holding_the_target() -> None:
-    world = held_before({UP: "1000"}, leaders=(LeaderPolicy(wallet=LEADER, start="converge"),))
-    assert world.target() == micro("100")
-    world.fills("300")
-    world.wait(2_000)
-    assert world.target() == micro("130")
-
-
-def test_what_he_sold_of_his_baseline_is_gone_from_it() -> None:
-    world = held_before({UP: "1000"})
-    world.fills("600", side="SELL")
-    world.wait(2_000)
-    assert (world.exposure(), world.target()) == (micro("400"), 0)
-    world.fills("600", tx="0xt2")
-    world.wait(2_000)
-    assert world.target() == micro("60")
-
-
-@pytest.mark.parametrize("start", ["now", "converge"])
-@pytest.mark.parametrize("side", ["BUY", "SELL"])
-@pytest.mark.parametrize("report_first", [False, True])
-def test_earlier_fills_leave_the_end_as_the_report_said(
-    start: str, side: str, report_first: bool
-) -> None:
-    """He traded 200 half a minute before he was followed; REST tells before or after the report."""
-    leaders = (LeaderPolicy(wallet=LEADER, start=start),)
-    world = World()
-    world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=("main",)))
-    world.tick()
-    world.policy(leaders=leaders)
-    world.meta()
-
-    def tell() -> None:
-        world.fills("200", side=side, source="rest", ago_ms=30_000)
-
-    if not report_first:
-        tell()
-    world.report({UP: "1000"}, subject=LEADER)
-    world.wait(3_000)
-    if report_first:
-        tell()
-    for _ in range(4):
-        world.report({UP: "1000"}, subject=LEADER)
-        world.wait(3_000)
-    assert world.exposure() == micro("1000")
-    assert world.target() == (0 if start == "now" else micro("100"))
-    assert not world.of(journal.DriftFound)
-
-
-def test_a_fill_before_any_tick_told_the_time_is_not_taken_for_new() -> None:
-    """The launcher writes the policy before a connector ticks: nobody is followed since 1970."""
-    world = World()
-    world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=("main",)))
-    world.policy()
-    assert not world.of(journal.LeaderFollowed)
-    world.tick()
-    (followed,) = world.of(journal.LeaderFollowed)
-    assert followed.since_ms == world.now_ms
-    world.meta()
-    world.fills("500", source="rest", ago_ms=3_600_000)
-    world.wait(2_000)
-    assert (world.exposure(), world.target()) == (micro("500"), 0)
 
 
 def test_a_split_and_a_merge_move_no_target(started) -> None:
@@ -185,14 +77,6 @@ def test_pairs_copy_makes_both_outcomes_targets(started) -> None:
     world.fills("800", "0.60", token=DOWN, tx="0xt2")
     world.wait(2_000)
     assert (world.target(UP), world.target(DOWN)) == (micro("50"), micro("80"))
-
-
-def test_pairs_of_the_baseline_are_not_his_new_view() -> None:
-    """He held pairs before; what he buys of one outcome afterwards is copied in full."""
-    world = held_before({UP: "1000", DOWN: "1000"})
-    world.fills("300")
-    world.wait(2_000)
-    assert (world.target(UP), world.target(DOWN)) == (micro("30"), 0)
 
 
 def test_unfollowing_takes_him_out_of_every_target_and_sells(started) -> None:

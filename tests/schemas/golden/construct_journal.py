@@ -67,6 +67,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
     journal.ExposureRebased(
         leader=LEADER, token=UP, condition=MARKET, shares_micro=-12_000_001, reason="opening"
     ),
+    journal.BaselineLowered(leader=LEADER, token=UP, exposure_micro=88_000_000),
     journal.LeaderFillWithdrawn(
         leader=LEADER,
         group=BOUGHT,
