@@ -67,6 +67,7 @@ async def read_listing(
 ) -> Pages | Failed | Unreadable:
     """Every page of a private CLOB listing; headers are signed anew for each."""
     pages, cursor = Pages(asked_ms=rest.now_ms()), ""
+    seen: dict[str, None] = {}
     for _ in range(PAGES_MAX):
         query = {**params, "next_cursor": cursor} if cursor else dict(params)
         answer = await rest.get(url, query, headers())
@@ -77,9 +78,13 @@ async def read_listing(
         if isinstance(page, Unreadable):
             return page
         _add(pages, answer, [bytes(row) for row in page.data])
-        if page.next_cursor in (END_CURSOR, "", cursor):
+        if page.next_cursor in (END_CURSOR, ""):
             return pages
+        if page.next_cursor in seen:
+            # It would go round for ever; what the missing pages hold is not known.
+            return Failed(f"cursor {page.next_cursor!r} repeats at {url}")
         cursor = page.next_cursor
+        seen[cursor] = None
     return Failed(f"more than {PAGES_MAX} pages")
 
 

@@ -130,7 +130,9 @@ class Reads:
                 self.quarantine(feed, row, pages.recv_ns)
             else:
                 rows.append(row)
-        complete = len(rows) == len(pages.rows)
+        # A token twice: a page shifted while it was read, so another row may have been missed.
+        tokens = dict.fromkeys(row.token for row in rows)
+        complete = len(tokens) == len(pages.rows)
         record = PositionsReport(
             report=report,
             subject=subject,

@@ -275,3 +275,14 @@ async def test_a_refused_read_appends_nothing_but_the_question(
     desktop.answer(P, {"error": "later"}, status=status)
     await leader.read_positions()
     assert desktop.order() == ["ReportAsked"]
+
+
+async def test_a_report_that_lists_a_token_twice_is_incomplete(
+    desktop: Any, leader: Leader
+) -> None:
+    """A page shifted between two requests: what it pushed out is not known."""
+    desktop.answer(P, page(holding("11", 5), holding("11", 5)))
+    await leader.read_positions()
+    report = desktop.records()[-1]
+    assert isinstance(report, PositionsReport)
+    assert not report.complete

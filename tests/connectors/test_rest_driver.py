@@ -127,6 +127,12 @@ async def test_a_body_that_is_no_listing_is_unreadable() -> None:
     assert isinstance(await pages(b"<html>502</html>"), Unreadable)
 
 
+async def test_a_listing_whose_cursor_repeats_is_a_failure_and_no_end() -> None:
+    async with rest(lambda _: httpx.Response(200, content=b'{"data":[1],"next_cursor":"x"}')) as c:
+        found = await read_listing(c, "http://x/data/orders", {}, dict, lambda _: None)
+    assert found == Failed("cursor 'x' repeats at http://x/data/orders")
+
+
 async def test_a_private_listing_is_signed_anew_for_each_page_and_ends_at_its_mark() -> None:
     bodies = [b'{"data":[1],"next_cursor":"MTAw"}', b'{"data":[2],"next_cursor":"LTE="}']
     signatures, seen = iter("ab"), []
