@@ -43,7 +43,9 @@ def demo(
     folder: Path | None,
 ) -> None:
     """The whole pipeline on a loopback Polymarket: no keys, no network, about a minute."""
-    options = Options(seconds=seconds, speed=speed, seed=seed, faults=faults, kafka=kafka)
+    # The word is what tests use to ask for the embedded broker by the same variable.
+    broker = None if kafka in (None, "", "embedded") else kafka
+    options = Options(seconds=seconds, speed=speed, seed=seed, faults=faults, kafka=broker)
     home = folder or Path(tempfile.mkdtemp(prefix="truecopy-demo-"))
     home.mkdir(parents=True, exist_ok=True)
     # Without a terminal rich takes 80 columns, which breaks every table line.
