@@ -180,6 +180,34 @@ def test_an_old_row_never_moves_exposure(started) -> None:
     assert world.exposure() == micro("500")
 
 
+def test_the_line_of_what_is_forgotten_itself_is_not_forgotten(started) -> None:
+    world = started()
+    line_ms = world.now_ms // 1_000 * 1_000
+    world.fills("500")
+    world.read("a1", [world.group("0xt1")], upto_ms=line_ms + 600_000)
+    world.fills("700", source="rest", instance="a2")
+    world.fills("100", tx="0xt2")
+    world.wait(2_000)
+    assert world.exposure() == micro("800")
+
+
+def test_one_answer_may_withdraw_several_fills_each_once() -> None:
+    world = World().begin()
+    world.fills("500", tx="0xa")
+    world.fills("300", tx="0xb")
+    world.wait(5_000)
+    world.read("a1")
+    world.wait(60_000, step=1_000)
+    for name in ("a2", "a3", "a4"):
+        world.read(name)
+    assert [e.shares_micro for e in world.of(journal.LeaderFillWithdrawn)] == [
+        micro("500"),
+        micro("300"),
+    ]
+    world.wait(2_000)
+    assert world.exposure() == 0
+
+
 def test_time_alone_forgets_no_group(started) -> None:
     world = started()
     world.fills("500")

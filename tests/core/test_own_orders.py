@@ -1,12 +1,14 @@
 """An order's life in the fold: what it keeps reserved, what ends it, what its end leads to."""
 
+import copy
 from typing import Any
 
 import pytest
 
+from schemas.policy import LeaderPolicy
 from schemas.records import journal, own
-
-from .conftest import UP, World, micro
+from tests.core.tape import DOWN, LEADER, UP, micro
+from tests.core.world import World
 
 
 def ordered(world: World, size: str = "500") -> journal.OrderRequested:
@@ -429,24 +431,21 @@ def test_there_is_never_a_second_order_for_a_token_that_works_one(started) -> No
 
 
 def test_many_ended_orders_are_forgotten_and_working_ones_never(started) -> None:
-    world = started()
+    """A new order drops the oldest ended ones, and with them the way from their hashes."""
+    world = started(leaders=(LeaderPolicy(wallet=LEADER, pairs="copy"),))
     order = ordered(world)
     world.signed(order)
     account = world.account()
     for n in range(2_100):
-        intent = f"main:x:{n}"
-        account.orders[intent] = type(account.orders[order.intent])(
-            intent=intent,
-            token="t",
-            condition="c",
-            side="BUY",
-            planned_micro=1,
-            budget_micro=1,
-            limit_micro=1,
-            fee_rate_micro=0,
-            valid_until_ms=0,
-            state="expired",
-        )
-    account.forget_ended()
-    assert order.intent in account.orders
-    assert len(account.orders) == 2_001
+        old = copy.copy(account.orders[order.intent])
+        old.intent, old.order, old.state = f"main:x:{n}", f"0xold{n}", "expired"
+        account.orders[old.intent] = old
+        account.intent_of[old.order] = old.intent
+    world.fills("500", "0.60", token=DOWN, tx="0xt2")
+    world.wait(2_000)
+    assert len(world.requests()) == 2
+    assert len(account.orders) == 2_002
+    assert {order.intent, world.requests()[1].intent, "main:x:2099"} <= set(account.orders)
+    assert "main:x:0" not in account.orders
+    assert "0xold0" not in account.intent_of
+    assert "0xold2099" in account.intent_of

@@ -61,6 +61,8 @@ def test_three_reports_correct_our_own_position_and_the_gap_does_the_rest() -> N
     world = followed()
     reported(world, {UP: "30"})
     assert corrections(world) == [("main", UP, -20)]
+    (drift,) = world.of(journal.DriftFound)
+    assert (drift.subject, drift.low_micro, drift.high_micro) == ("main", *[micro("-20")] * 2)
     assert world.held() == micro("30")
     assert world.account().positions[UP].sums.cost_micro == micro("20")
     assert world.requests()[-1].shares_micro == micro("20")
