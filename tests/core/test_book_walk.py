@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from flows.core.slippage import Fee, slippage_limit, taker_fee, walk, within
 from schemas.units import MICRO
-
-from .conftest import micro
+from tests.core.tape import micro
 
 FREE = Fee(0, 1)
 CRYPTO = Fee(70_000, 1)

@@ -10,8 +10,8 @@ from flows.core.fills import LeaderGroups
 from schemas.records import journal
 from schemas.records.base import group_id
 from schemas.records.leader import LeaderFills, ReadDone
-
-from .conftest import LEADER, MARKET, START_MS, UP, World, micro
+from tests.core.tape import LEADER, MARKET, START_MS, UP, micro
+from tests.core.world import World
 
 
 def stated(

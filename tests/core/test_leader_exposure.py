@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from flows.core.exposure import target, unpaired
 from schemas.policy import AccountPolicy, LeaderPolicy
 from schemas.records import journal
-
-from .conftest import DOWN, LEADER, OTHER, OWN, UP, World, micro
+from tests.core.tape import DOWN, LEADER, OTHER, OWN, UP, micro
+from tests.core.world import World
 
 SECOND_OWN = "0x" + "b" * 40
 

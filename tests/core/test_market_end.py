@@ -6,8 +6,8 @@ import pytest
 
 from schemas.policy import LeaderPolicy
 from schemas.records import journal
-
-from .conftest import DOWN, LEADER, MARKET, UP, World, micro
+from tests.core.tape import DOWN, LEADER, MARKET, UP, micro
+from tests.core.world import World
 
 
 def holding(**changes: Any) -> World:

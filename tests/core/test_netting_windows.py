@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from schemas.policy import LeaderPolicy
 from schemas.records import journal
-
-from .conftest import DOWN, LEADER, OTHER, World, micro
+from tests.core.tape import DOWN, LEADER, OTHER, micro
+from tests.core.world import World
 
 
 def deltas(world: World) -> list[int]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from flows.core.positions import Fill, Position
 from schemas.records import journal
 from schemas.records.own import OwnFill
-
-from .conftest import MARKET, UP, World, micro
+from tests.core.tape import MARKET, UP, micro
+from tests.core.world import World
 
 
 def fill(side: str, shares: int, price: int, fee: int = 0, venue_ms: int = 0) -> Fill:

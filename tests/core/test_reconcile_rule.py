@@ -18,8 +18,7 @@ from flows.core.reconcile import (
 )
 from flows.core.subjects import Subject
 from schemas.records.own import Holding, PositionsReport, ReportAsked
-
-from .conftest import LEADER, MARKET, UP
+from tests.core.tape import LEADER, MARKET, UP
 
 START_S = 1_700_000_000
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from schemas.records import journal, own
-
-from .conftest import DOWN, LEADER, OWN, UP, World, micro
+from tests.core.tape import DOWN, LEADER, OWN, UP, micro
+from tests.core.world import World
 
 
 def reported(world: World, rows: dict[str, str], times: int = 3, **more: Any) -> None:

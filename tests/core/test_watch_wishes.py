@@ -2,8 +2,8 @@
 
 from schemas.policy import LeaderPolicy
 from schemas.records import journal, system
-
-from .conftest import DOWN, LEADER, OTHER, UP, World, micro
+from tests.core.tape import DOWN, LEADER, OTHER, UP, micro
+from tests.core.world import World
 
 
 def watched(world: World) -> list[str]:
