@@ -185,8 +185,6 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
         ),
     )
     account.token_of_fill[event.trade] = event.token
-    for key in position.forget(now_ms - FILLS_KEEP_MS):
-        del account.token_of_fill[key]
     account.totals.fills += 1
     signed = event.shares_micro if event.side == "BUY" else -event.shares_micro
     account.audit.move(event.token, event.condition, signed, event.venue_ms)
@@ -196,6 +194,13 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
     if order is not None:
         order.booked_micro += event.shares_micro
         order.booked_usd_micro += event.cash_micro
+
+
+def forget_history(account: AccountState, now_ms: int) -> None:
+    """Of fills that are final and old only their sum stays, in every token."""
+    for position in account.positions.values():
+        for key in position.forget(now_ms - FILLS_KEEP_MS):
+            del account.token_of_fill[key]
 
 
 def evolve_settled(account: AccountState, event: journal.FillSettled) -> None:

@@ -164,6 +164,8 @@ def evolve(state: PlanState, event: Record) -> None:
             state.touched[(event.account, event.token)] = None
         case journal.Summary():
             state.summary_ms = event.now_ms
+            for account in state.accounts.values():
+                booking.forget_history(account, event.now_ms)
 
 
 def _observe_tick(state: PlanState, tick: Tick) -> None:

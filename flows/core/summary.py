@@ -37,11 +37,13 @@ def summarise(
                 leader=wallet,
                 token=token,
                 exposure_micro=exposure,
-                baseline_micro=_baseline(accounts.values(), wallet, token),
+                baseline_micro=max(_baselines(accounts.values(), wallet, token)),
             )
             for wallet, view in leaders.items()
             for token, exposure in view.exposure.items()
-            if exposure and not markets.resolved(token)
+            # What he held before and nobody copies may be thousands of rows each ten seconds.
+            if exposure > min(_baselines(accounts.values(), wallet, token))
+            and not markets.resolved(token)
         ),
         feeds=_feeds(clock, policy),
         counts={"ticks": clock.ticks, "markets": len(markets.by_condition)},
@@ -130,9 +132,9 @@ def _position_line(
     )
 
 
-def _baseline(accounts: Iterable[AccountState], wallet: Wallet, token: Token) -> int:
+def _baselines(accounts: Iterable[AccountState], wallet: Wallet, token: Token) -> list[int]:
     bases = [a.baseline[wallet].get(token, 0) for a in accounts if wallet in a.baseline]
-    return max(bases, default=0)
+    return bases or [0]
 
 
 def _feeds(clock: FoldClock, policy: PolicyDocument) -> tuple[journal.FeedLine, ...]:

@@ -221,3 +221,13 @@ def test_pairs_of_the_baseline_are_not_his_new_view() -> None:
     world.fills("300")
     world.wait(2_000)
     assert (world.target(UP), world.target(DOWN)) == (micro("30"), 0)
+
+
+def test_a_summary_lists_what_could_be_copied_and_not_what_he_held_before() -> None:
+    world = held_before({UP: "1000", DOWN: "400"})
+    world.fills("300")
+    world.wait(12_000)
+    found = world.of(journal.Summary)[-1].leaders
+    assert [(each.token, each.exposure_micro, each.baseline_micro) for each in found] == [
+        (UP, micro("1300"), micro("1000"))
+    ]

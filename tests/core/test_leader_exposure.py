@@ -160,6 +160,21 @@ def test_an_account_that_left_the_policy_only_rests(started) -> None:
     assert world.target(account="second") == 0
 
 
+def test_an_account_that_returns_is_planned_at_once(started) -> None:
+    """While it was away somebody bought by hand in a token that no leader holds."""
+    world = started()
+    world.fills("500")
+    world.wait(2_000)
+    world.trade_all()
+    order = world.requests()[0]
+    world.policy(accounts=())
+    world.meta("2001")
+    world.own_fill(order, "20", trade="T9", order="0xhand", token="2001", condition="0xd")
+    assert world.hold("2001") is None
+    returned = [event for event in world.policy() if isinstance(event, journal.OrderHeld)]
+    assert [(event.token, event.gap_micro) for event in returned] == [("2001", micro("-20"))]
+
+
 def test_several_leaders_add_up_by_their_weights(started) -> None:
     world = started(
         leaders=(

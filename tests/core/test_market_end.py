@@ -63,6 +63,7 @@ def test_payouts_value_the_position_once(up: str, result: str) -> None:
 def test_a_resolved_token_is_listed_with_its_payout() -> None:
     world = holding()
     world.resolved()
+    assert UP not in world.state.plan.markets.epochs
     found = line(world)
     assert (found.settled_micro, found.payout_micro) == (micro("50"), micro("1"))
     assert (found.target_micro, found.position_micro, found.hold) == (0, 0, None)

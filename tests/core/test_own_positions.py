@@ -224,6 +224,8 @@ def test_history_that_was_settled_long_ago_is_forgotten_but_its_sum_stays() -> N
     world.wait(2_000)
     order = world.requests()[0]
     world.signed(order)
+    for status in ("MATCHED", "CONFIRMED"):
+        world.own_fill(order, "7", trade="other", order="0xhand", token="2001", status=status)
     for n in range(40):
         fill: dict[str, Any] = {"trade": f"T{n}", "order": "0xhand"}
         world.own_fill(order, "1", **fill)
@@ -232,7 +234,8 @@ def test_history_that_was_settled_long_ago_is_forgotten_but_its_sum_stays() -> N
     account = world.account()
     assert account.held_micro(UP) == account.positions[UP].sellable_micro == micro("40")
     assert len(account.positions[UP].fills) == len(account.token_of_fill) < 20
-    first = next(record for record in world.tape if isinstance(record, OwnFill))
+    assert (account.held_micro("2001"), account.positions["2001"].fills) == (micro("7"), {})
+    first = next(r for r in world.tape if isinstance(r, OwnFill) and r.token == UP)
     world.append(first)
     assert account.held_micro(UP) == micro("40")
     assert world.of(journal.Alarm)[-1].name == "old_fill"

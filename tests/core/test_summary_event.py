@@ -78,16 +78,16 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
 
 def test_leaders_with_exposure_and_baseline_and_feeds_with_their_age(started) -> None:
     world = started()
-    world.report({UP: "700"}, subject=LEADER)
     for _ in range(3):
-        world.wait(5_000)
         world.report({UP: "700"}, subject=LEADER)
+        world.wait(5_000)
     world.silent = ("account",)
     world.wait(400, feeds=world.stale("market", 5_000))
     world.tick(9_900, feeds=world.stale("market", 5_000))
     found = world.of(journal.Summary)[-1]
     (line,) = found.leaders
     assert (line.leader, line.token, line.exposure_micro) == (LEADER, UP, micro("700"))
+    assert line.baseline_micro == 0
     by_feed = {(each.producer, each.feed): each for each in found.feeds}
     assert by_feed[("account", "own_trades")].state == "down"
     assert by_feed[("public", "market")].state == "up"
