@@ -12,7 +12,7 @@ STABLE_MS = 60_000
 
 
 class Backoff:
-    """Waits grow with failures in a row and shrink only after something lasted."""
+    """Waits grow with failures in a row and shrink with how long the last attempt served."""
 
     def __init__(self, jitter: Callable[[], float], *, base_ms: int = BASE_MS) -> None:
         self._jitter = jitter
@@ -20,9 +20,15 @@ class Backoff:
         self.failures = 0
 
     def failed(self, *, lasted_ms: int = 0, least_ms: int = 0) -> int:
-        """Count a failure; the wait before the next attempt, at least least_ms."""
+        """Count a failure; the wait before the next attempt, at least least_ms.
+
+        What served for a while is not waited for longer than it served: cuts each few seconds
+        must not blind us for half a minute, and a venue that answers is not hammered by it.
+        """
         self.failures = 1 if lasted_ms >= STABLE_MS else self.failures + 1
         limit = min(self._base_ms << min(self.failures - 1, 16), CAP_MS)
+        if lasted_ms > self._base_ms:
+            limit = min(limit, lasted_ms)
         return max(int(limit * self._jitter()), least_ms)
 
     def succeeded(self) -> None:

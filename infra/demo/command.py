@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from connectors.kafka.errors import KafkaFailed
 from infra.children import ChildDied
 from infra.demo.evidence import gather, save
 from infra.demo.judge import judge
@@ -16,6 +17,7 @@ from infra.demo.report import live_view, print_report
 from infra.demo.stage import ACCOUNT, Options, Stage, staged, wait_until
 from infra.status import read_status
 from infra.tape import bounds
+from infra.topics import TopicsRefused
 
 SETTLE_S = 20.0
 """How long the last orders may take to settle after the planned end."""
@@ -55,7 +57,7 @@ def demo(
             held = run(stage, console, Kills(stage) if kills else None)
             if keep:
                 keep_running(stage, console)
-    except (ChildDied, TimeoutError) as error:
+    except (ChildDied, TimeoutError, KafkaFailed, TopicsRefused) as error:
         console.print(f"[bold red]stopped:[/] {error}", highlight=False)
         console.print(f"logs: {home}", highlight=False)
         sys.exit(1)
@@ -77,12 +79,12 @@ def run(stage: Stage, console: Console, kills: Kills | None) -> bool:
                 shown = time.monotonic()
         settle(stage)
         view()
-    truth, posted = stage.ask("truth"), stage.ask("orders")["orders"]
+    truth, posted, books = stage.ask("truth"), stage.ask("orders")["orders"], stage.books()
     kafka = stage.settings.wiring.kafka
     _, cut = bounds(kafka, "tape", kafka.shard)
     stage.stop_pipeline()
     save(kafka, stage.folder)
-    found = gather(kafka, cut, truth, posted)
+    found = gather(kafka, cut, truth, posted, books)
     verdicts = judge(found, ACCOUNT)
     if kills is not None:
         verdicts.append(kills.verdict())

@@ -29,7 +29,7 @@ class Placed:
 @dataclass
 class Evidence:
     """Everything the judge looks at. state: the fold when the truth was asked; sealed: all
-    that a fresh fold of the whole tape makes.
+    that a fresh fold of the whole tape makes. books: the venue's own, by token, at that moment.
     """
 
     tape: list[Placed]
@@ -37,6 +37,7 @@ class Evidence:
     orders_rows: list[Row]
     truth: dict[str, Any]
     posted: list[dict[str, Any]]
+    books: dict[str, Any] = field(default_factory=dict)
     state: FoldState = field(default_factory=FoldState)
     sealed: list[Sealed] = field(default_factory=list)
     events: list[Placed] = field(default_factory=list)
@@ -62,7 +63,11 @@ class Evidence:
 
 
 def gather(
-    kafka: KafkaWiring, cut: int, truth: dict[str, Any], posted: list[dict[str, Any]]
+    kafka: KafkaWiring,
+    cut: int,
+    truth: dict[str, Any],
+    posted: list[dict[str, Any]],
+    books: dict[str, Any],
 ) -> Evidence:
     """Read the topics to their ends and fold the tape afresh.
 
@@ -76,6 +81,7 @@ def gather(
         orders_rows=list(rows_now(kafka, "orders", kafka.shard)),
         truth=truth,
         posted=posted,
+        books=books,
     )
     state = FoldState()
     for placed in tape:

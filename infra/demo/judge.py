@@ -55,16 +55,26 @@ class TokenLine:
     band_micro: int
     hold: str | None
     ended: bool
+    nothing_offered: bool
 
     @property
-    def met(self) -> bool:
-        """Whether nothing above the band is missing.
+    def gap_micro(self) -> int:
+        """What is missing to the target."""
+        return self.target_micro - self.position_micro
+
+    @property
+    def inside(self) -> bool:
+        """Whether nothing above the trade band is missing.
 
         The venue's minimum has two parts, shares and dollars; the second needs a price, so the
         plan states it as a hold of its own.
         """
-        inside = abs(self.target_micro - self.position_micro) <= self.band_micro
-        return inside or self.hold in VENUE_MINIMUMS
+        return abs(self.gap_micro) <= self.band_micro or self.hold in VENUE_MINIMUMS
+
+    @property
+    def met(self) -> bool:
+        """Inside the band, or held by name while the venue itself offers nothing to trade with."""
+        return self.inside or (self.hold is not None and self.nothing_offered)
 
 
 def lines(found: Evidence, account: str) -> list[TokenLine]:
@@ -96,9 +106,19 @@ def lines(found: Evidence, account: str) -> list[TokenLine]:
                 band_micro=band(target, plan.policy.band_micro, minimum),
                 hold=hold.reason if hold is not None else None,
                 ended=ended,
+                nothing_offered=_nothing_offered(found.books.get(token)),
             )
         )
     return made
+
+
+def _nothing_offered(book: Mapping[str, Any] | None) -> bool:
+    """Whether the venue's own book, not our mirror, is one-sided or crossed: recorded ones are."""
+    if book is None:
+        return False
+    bids = [float(level["price"]) for level in book["bids"]]
+    asks = [float(level["price"]) for level in book["asks"]]
+    return not bids or not asks or max(bids) >= min(asks)
 
 
 def judge(found: Evidence, account: str) -> list[Verdict]:
@@ -204,7 +224,12 @@ def _targets_met(tokens: list[TokenLine]) -> Verdict:
         f"position {format_micro(t.position_micro)}, hold {t.hold}"
         for t in missed
     )
-    return Verdict("targets met", not missed, detail or f"{len(tokens)} tokens within the band")
+    inside = sum(1 for t in tokens if t.inside and not t.ended)
+    waiting = [f"{t.outcome}: {t.hold}" for t in tokens if t.met and not t.inside and not t.ended]
+    said = f"{inside} tokens within the band"
+    if waiting:
+        said += f"; the venue's book offers nothing in {len(waiting)}: {', '.join(waiting)}"
+    return Verdict("targets met", not missed, detail or said)
 
 
 def _no_alarms(found: Evidence) -> Verdict:
@@ -238,7 +263,7 @@ def counts(found: Evidence, tokens: list[TokenLine]) -> dict[str, int]:
         "own orders": len(requests),
         "partial fills": partial,
         "hold reasons": len({held.reason for held in found.of(journal.OrderHeld)}),
-        "tokens met": sum(1 for t in tokens if t.met and t.target_micro > 0 and not t.ended),
+        "tokens met": sum(1 for t in tokens if t.inside and t.target_micro > 0 and not t.ended),
     }
 
 

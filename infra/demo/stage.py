@@ -107,9 +107,13 @@ class Stage:
         answer.raise_for_status()
         return answer.json()
 
-    def tell(self, path: str) -> None:
-        """Have the sandbox do something."""
-        httpx.post(f"{self.venue['url']}/_sandbox/{path}", timeout=10).raise_for_status()
+    def books(self) -> dict[str, Any]:
+        """The venue's own order books of every market it lists, by token."""
+        tokens = [t["token_id"] for m in self.ask("truth")["markets"] for t in m["tokens"]]
+        asked = [{"token_id": token} for token in tokens]
+        answer = httpx.post(f"{self.venue['clob_url']}/books", json=asked, timeout=10)
+        answer.raise_for_status()
+        return {book["asset_id"]: book for book in answer.json()}
 
     def _broker(self) -> None:
         if self.options.kafka is not None:

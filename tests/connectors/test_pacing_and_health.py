@@ -55,6 +55,12 @@ def test_waits_double_up_to_the_cap_and_start_anew_after_something_lasted() -> N
     assert backoff.failed() == BASE_MS
 
 
+def test_nothing_is_waited_for_longer_than_it_served() -> None:
+    backoff = Backoff(lambda: 1.0)
+    assert [backoff.failed(lasted_ms=5_000) for _ in range(10)][-1] == 5_000
+    assert backoff.failed(lasted_ms=100) == CAP_MS
+
+
 @given(st.floats(0, 0.999), st.integers(1, 40))
 def test_jitter_only_ever_shortens_a_wait(chance: float, failures: int) -> None:
     backoff = Backoff(lambda: chance)
