@@ -22,7 +22,8 @@ from schemas.wiring import KafkaWiring
 
 T = TypeVar("T")
 ANSWER_TIMEOUT_S = 5.0
-PATIENCE_S = 10.0
+PATIENCE_S = 5.0
+"""A broker that is starting or changing its leader answers within this; an absent one never."""
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 

@@ -11,6 +11,7 @@ from infra.inspect.human import (
     clock,
     clock_ns,
     moment,
+    numbered,
     price_of,
     shares,
     short,
@@ -18,7 +19,7 @@ from infra.inspect.human import (
     usd,
 )
 from infra.inspect.names import Names
-from schemas.codec import decode_levels, encode
+from schemas.codec import decode_levels
 from schemas.policy import AccountPolicy, LeaderPolicy
 from schemas.records import leader, market, own, system
 from schemas.records.base import Record
@@ -28,8 +29,22 @@ ROWS_SHOWN = 4
 
 @singledispatch
 def told(record: Record, names: Names) -> str:
-    """What the record says, without its kind; of a kind without words, the record itself."""
-    return encode(record).decode()
+    """What the record says, without its kind; of a kind without words here, field by field."""
+    fields = [name for name in record.__struct_fields__ if name != "v"]
+    return ", ".join(_field(name, getattr(record, name), names) for name in fields)
+
+
+def _field(name: str, value: object, names: Names) -> str:
+    match name, value:
+        case "token", str():
+            return names.token(value)
+        case "leader" | "wallet", str():
+            return names.wallet(value)
+        case "condition", str():
+            return names.market(value)
+        case _, int():
+            return numbered(name, value)
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def some(rows: list[str]) -> str:

@@ -4,7 +4,7 @@ Nothing is skipped because it could not be decoded. Names are looked up in the t
 while following, since the topic that is followed may not be the one that names things.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from connectors.kafka.consumer import Place, Row
 from infra.inspect.broker import Broker
@@ -36,14 +36,15 @@ class TapeNames:
     def look(self) -> None:
         """Learn what is to be learned without reading the whole tape."""
         broker, prefix = self._broker, self._broker.kafka.prefix
-        for topic, back in (("journal", SUMMARY_BACK), ("tape", BACK)):
+        for topic, head, back in (("journal", 0, SUMMARY_BACK), ("tape", HEAD, BACK)):
             if prefix + topic not in broker.partitions:
                 continue
             for place, (low, end) in broker.bounds(broker.topic(topic).places).items():
+                begun = min(low + head, end)
+                self._learn(place, low, begun)
+                self._learn(place, max(begun, end - back), end)
                 if topic == "tape":
-                    self._learn(place, low, min(low + HEAD, end))
                     self._reached[place] = end
-                self._learn(place, max(low, end - back), end)
 
     def catch_up(self) -> None:
         """Learn what was appended to the tape since the last look."""
@@ -85,7 +86,7 @@ class Tail:
         starts = starts_of(self._broker, self._bounds, place)
         yield from self._items(merged(self._broker, starts, self._bounds))
 
-    def follow(self) -> Iterator[Item]:
+    def follow(self) -> Generator[Item, None, None]:
         """What is appended after the end as it was when this began, for ever."""
         for rows in after(self._broker, {place: end for place, (_, end) in self._bounds.items()}):
             if rows and self._tape_names is not None and self._names_elsewhere:
