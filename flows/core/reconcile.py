@@ -46,15 +46,23 @@ class Rebuilt:
         self.total_micro += shares_micro
 
     def extremes(self, from_ms: int, upto_ms: int) -> tuple[int, int]:
-        """Least and greatest quantity that may have stood at some moment of the stretch."""
+        """Least and greatest quantity that may have stood at some moment of the stretch.
+
+        Every order is possible inside two neighbouring seconds: clocks bound here, they do not
+        order.
+        """
         # The feed stamps up to a second less than the block, hence one second more on each side.
         first = bisect_left(self.seconds, from_ms // SECOND_MS - 1)
         last = bisect_left(self.seconds, upto_ms // SECOND_MS + 2)
         level = self.total_micro - sum(self.plus[first:]) - sum(self.minus[first:])
         low = high = level
         for at in range(first, last):
-            low = min(low, level + self.minus[at])
-            high = max(high, level + self.plus[at])
+            down, up = self.minus[at], self.plus[at]
+            if at + 1 < len(self.seconds) and self.seconds[at + 1] == self.seconds[at] + 1:
+                # Told by the feed, a fill is dated a second before what REST tells of the same
+                # block, so movements of neighbouring seconds may have come in either order.
+                down, up = down + self.minus[at + 1], up + self.plus[at + 1]
+            low, high = min(low, level + down), max(high, level + up)
             level += self.plus[at] + self.minus[at]
             low, high = min(low, level), max(high, level)
         return low, high

@@ -240,3 +240,20 @@ def test_with_two_in_a_hundred_fills_lost_the_error_stays_bounded(
     early = [mean(feed.errors[: len(feed.errors) // 2]) for feed in feeds]
     assert mean(late) < most
     assert mean(late) < 3 * mean(early) + 10, "it grows"
+
+
+def test_a_fill_dated_by_the_feed_may_have_come_after_a_split_dated_a_second_later() -> None:
+    """The feed stamps the block less a second: a sell told for 38 s, a split told for 39 s."""
+    rebuilt = Rebuilt()
+    rebuilt.move(1_275_000_000, 30_000)
+    rebuilt.move(-33_606_848, 38_000)
+    rebuilt.move(69_689_882, 39_000)
+    interval = compare(
+        rebuilt,
+        row_micro=1_275_000_000 + 69_689_882,
+        floor_micro=0,
+        asked_ms=40_000,
+        lag_ms=6_000,
+        report="r",
+    )
+    assert interval.agrees
