@@ -29,6 +29,7 @@ COLOURS: Final[dict[str, str]] = {
     **dict.fromkeys(("Depth", "BookEpoch", "MarketMeta", "MarketClosed"), "blue"),
     **dict.fromkeys(("MarketResolved", "PositionSettled"), "bright_blue"),
     **dict.fromkeys(("LeaderFills", "LeaderMove", "NetDelta", "ExposureRebased"), "cyan"),
+    **dict.fromkeys(("BaselineLowered",), "cyan"),
     **dict.fromkeys(("OwnFill", "FillBooked", "FillSettled"), "green"),
     **dict.fromkeys(("OrderRequested", "OrderSigned", "OrderAnswered"), "bright_green"),
     **dict.fromkeys(("OrderProgress", "OrderExpired", "OrderAbsent"), "bright_green"),

@@ -50,6 +50,12 @@ def _(r: journal.ExposureRebased, names: Names) -> str:
 
 
 @told.register
+def _(r: journal.BaselineLowered, names: Names) -> str:
+    proven = f"baseline at most {shares(r.exposure_micro)}, proven by REST"
+    return f"{names.wallet(r.leader)} {names.token(r.token)} {proven}"
+
+
+@told.register
 def _(r: journal.LeaderFillWithdrawn, names: Names) -> str:
     return (
         f"{names.wallet(r.leader)} {r.side} {shares(r.shares_micro)} {names.token(r.token)}, "
