@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.core.exposure import excess, lowered
-from schemas.policy import LeaderPolicy
+from schemas.policy import AccountPolicy, LeaderPolicy
 from schemas.records import journal, system
-from tests.core.tape import DOWN, LEADER, UP, micro
+from tests.core.tape import DOWN, LEADER, OWN, UP, micro
 from tests.core.world import World
 
 
@@ -141,6 +141,29 @@ def test_what_he_sold_before_the_opening_report_was_there_counts_as_sold() -> No
     assert (world.exposure(), world.target()) == (micro("600"), 0)
     told(world, ("0xb", "BUY", "400"))
     assert world.target() == micro("40")
+
+
+def test_what_he_sold_before_a_second_account_followed_lowers_nothing_of_that_one() -> None:
+    """Sold and bought back before the second one came; the opening report comes after it."""
+    world = World()
+    world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=("main",)))
+    world.tick()
+    world.policy()
+    world.meta()
+    world.wait(5_000)
+    told(world, ("0xs", "SELL", "400"))
+    told(world, ("0xb", "BUY", "400"))
+    second = AccountPolicy(
+        name="second", wallet="0x" + "b" * 40, leaders=(LeaderPolicy(wallet=LEADER),)
+    )
+    world.policy(accounts=(AccountPolicy(name="main", wallet=OWN, leaders=second.leaders), second))
+    world.wait(8_000)
+    world.report({UP: "1000"}, subject=LEADER)
+    world.wait(3_000)
+    answered(world)
+    world.wait(3_000)
+    assert world.exposure() == micro("1000")
+    assert world.target(account="second") == 0
 
 
 @given(st.data())

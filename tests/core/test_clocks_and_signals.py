@@ -7,7 +7,7 @@ import pytest
 from schemas.policy import LeaderPolicy
 from schemas.records import journal, leader, own, system
 from tests.core.steps import holding
-from tests.core.tape import DOWN, LEADER, UP, micro
+from tests.core.tape import DOWN, LEADER, OTHER, UP, micro
 from tests.core.world import World
 
 
@@ -115,6 +115,21 @@ def test_old_news_is_followed_only_at_a_price_like_his(price: str, hold: str | N
         (held,) = world.of(journal.OrderHeld)
         assert held.numbers["worse_micro"] == micro("0.10")
         assert held.numbers["age_ms"] > 40_000
+
+
+def test_of_several_leaders_the_newest_price_counts(started) -> None:
+    """One bought at .30 a while ago, the other later at .39: both are old news by now."""
+    world = started(leaders=(LeaderPolicy(wallet=LEADER), LeaderPolicy(wallet=OTHER)))
+    world.epoch(state="ended", reason="echo_mismatch")
+    world.fills("500", "0.30")
+    world.wait(5_000)
+    world.fills("500", "0.39", wallet=OTHER)
+    world.wait(40_000)
+    world.epoch(n=2)
+    world.depth([("0.39", "1000")], [("0.40", "1000")], n=2)
+    (order,) = world.requests()
+    assert order.shares_micro == micro("100")
+    assert order.signal_age_ms < 45_000
 
 
 def test_news_is_followed_at_any_price(started) -> None:

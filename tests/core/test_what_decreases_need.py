@@ -86,6 +86,7 @@ def test_an_unaudited_account_may_still_reduce(missing: str) -> None:
         ("market_not_accepting", lambda w: w.meta(accepting=False)),
         ("book_gone", lambda w: w.epoch(state="ended", reason="gone")),
         ("crossed", lambda w: w.depth([("0.41", "1000")], [("0.40", "1000")])),
+        ("crossed", lambda w: w.depth([("0.40", "1000")], [("0.40", "1000")])),
         ("one_sided", lambda w: w.depth([("0.39", "1000")], [])),
         ("market_feed_stale", lambda w: w.tick(100, feeds=w.stale("market"))),
         ("market_feed_down", lambda w: w.tick(100, feeds=w.stale("market", state="suspect"))),
