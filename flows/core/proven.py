@@ -40,7 +40,6 @@ class Proven:
 
     def follow_again(self) -> None:
         """An account may begin to follow him now, with what he holds as its baseline."""
-        self.lows = {token: low for token, low in self.lows.items() if token in self.rebased}
         self.lowest = dict(self.moved)
         for token in self.moved:
             self.rebased.setdefault(token, 0)

@@ -143,6 +143,26 @@ def test_a_fill_is_withdrawn_only_on_two_answers_that_should_know_it(
     assert world.exposure() == micro("500")
 
 
+@pytest.mark.parametrize(("late_ms", "withdrawn"), [(59_999, 0), (60_000, 1)])
+def test_the_second_answer_is_late_enough_a_minute_after_the_fill(
+    late_ms: int, withdrawn: int
+) -> None:
+    groups = LeaderGroups()
+    groups.observe(stated(10))
+    for name, asked_ms in (("a1", START_MS + 5_000), ("a2", START_MS + late_ms)):
+        read = ReadDone(
+            source="trades",
+            instance=name,
+            leader=LEADER,
+            asked_ms=asked_ms,
+            from_ms=START_MS - 60_000,
+            upto_ms=START_MS + 10_000,
+            present=(),
+        )
+        groups.observe_read(read, forget_after_ms=600_000, withdraw_after_ms=60_000)
+    assert len(groups.withdrawable) == withdrawn
+
+
 def test_an_answer_that_knows_a_fill_clears_what_an_earlier_one_lacked() -> None:
     world = filled_and_read()
     world.read("a2", [world.group("0xt1")])
