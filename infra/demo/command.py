@@ -11,7 +11,7 @@ from rich.console import Console
 from connectors.kafka.errors import KafkaFailed
 from infra.children import ChildDied
 from infra.demo.evidence import gather, save
-from infra.demo.judge import judge
+from infra.demo.judge import VENUE_MINIMUMS, judge
 from infra.demo.kills import Kills
 from infra.demo.report import live_view, print_report
 from infra.demo.stage import ACCOUNT, Options, Stage, staged, wait_until
@@ -23,6 +23,8 @@ SETTLE_S = 20.0
 """How long the last orders may take to settle after the planned end."""
 STILL_S = 3.0
 REFRESH_S = 1.0
+LASTING = (None, *VENUE_MINIMUMS, "one_sided", "crossed")
+"""Holds that no waiting ends: the venue takes no such order, or its recorded book has no price."""
 
 
 @click.command()
@@ -93,13 +95,17 @@ def run(stage: Stage, console: Console, kills: Kills | None) -> bool:
 
 
 def settle(stage: Stage) -> None:
-    """Wait until no order of ours lacks an end and nothing has moved for a while."""
+    """Wait until no order of ours lacks an end, nothing moves, and no hold is about to pass.
+
+    With faults on a book may just be fetched anew; what the venue does not take stays held.
+    """
     before: tuple[object, ...] = ()
     still_since = time.monotonic()
     for _left in wait_until(time.monotonic() + SETTLE_S, stage, step_s=0.5):
         status = read_status(stage.settings.wiring.kafka)
         now = tuple((key, line.position_micro) for key, line in status.lines.items())
-        if status.working or now != before:
+        passing = [line for line in status.lines.values() if line.hold not in LASTING]
+        if status.working or passing or now != before:
             before, still_since = now, time.monotonic()
         elif time.monotonic() - still_since >= STILL_S:
             return

@@ -14,7 +14,7 @@ from flows.core.sizing import band
 from infra.demo.evidence import Evidence, numbered_values
 from schemas.records import journal, own
 from schemas.records.base import Account, Token
-from schemas.units import format_micro
+from schemas.units import floor_mul, format_micro, parse_micro
 
 FLOOR = {
     "leader fills": 100,
@@ -56,6 +56,7 @@ class TokenLine:
     hold: str | None
     ended: bool
     nothing_offered: bool
+    below_minimum: bool
 
     @property
     def gap_micro(self) -> int:
@@ -69,7 +70,10 @@ class TokenLine:
         The venue's minimum has two parts, shares and dollars; the second needs a price, so the
         plan states it as a hold of its own.
         """
-        return abs(self.gap_micro) <= self.band_micro or self.hold in VENUE_MINIMUMS
+        if abs(self.gap_micro) <= self.band_micro or self.hold in VENUE_MINIMUMS:
+            return True
+        # While a book is fetched anew the hold is that; the venue's own book still has the price.
+        return self.hold is not None and self.below_minimum
 
     @property
     def met(self) -> bool:
@@ -95,6 +99,8 @@ def lines(found: Evidence, account: str) -> list[TokenLine]:
             )
         hold = mine.holds.get(token)
         minimum = market.meta.min_shares_micro if market is not None else 0
+        book = found.books.get(token)
+        gap = target - mine.held_micro(token)
         made.append(
             TokenLine(
                 token=token,
@@ -106,18 +112,27 @@ def lines(found: Evidence, account: str) -> list[TokenLine]:
                 band_micro=band(target, plan.policy.band_micro, minimum),
                 hold=hold.reason if hold is not None else None,
                 ended=ended,
-                nothing_offered=_nothing_offered(found.books.get(token)),
+                nothing_offered=_nothing_offered(book),
+                below_minimum=_below_minimum(book, gap, plan.policy.min_order_usd_micro),
             )
         )
     return made
+
+
+def _below_minimum(book: Mapping[str, Any] | None, gap_micro: int, usd_micro: int) -> bool:
+    """Whether buying the gap at the venue's own best ask would cost less than it takes."""
+    if book is None or gap_micro <= 0 or not book["asks"]:
+        return False
+    best = min(parse_micro(level["price"]) for level in book["asks"])
+    return floor_mul(gap_micro, best) < usd_micro
 
 
 def _nothing_offered(book: Mapping[str, Any] | None) -> bool:
     """Whether the venue's own book, not our mirror, is one-sided or crossed: recorded ones are."""
     if book is None:
         return False
-    bids = [float(level["price"]) for level in book["bids"]]
-    asks = [float(level["price"]) for level in book["asks"]]
+    bids = [parse_micro(level["price"]) for level in book["bids"]]
+    asks = [parse_micro(level["price"]) for level in book["asks"]]
     return not bids or not asks or max(bids) >= min(asks)
 
 
