@@ -75,19 +75,23 @@ def places_of(kafka: KafkaWiring, *, stop: threading.Event) -> list[Place]:
     return places
 
 
-def genesis_of(kafka: KafkaWiring, *, stop: threading.Event) -> Genesis:
-    """The first record of the first shard's tape, which names the pipeline; raises StartRefused."""
-    topic, first = f"{kafka.prefix}tape", None
+def genesis_of(kafka: KafkaWiring, *, stop: threading.Event) -> Genesis | None:
+    """The first record of the first shard's tape, which names the pipeline.
+
+    None once its beginning was removed from Kafka; raises StartRefused if there was none yet.
+    """
+    topic = f"{kafka.prefix}tape"
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
     with PartitionReader(config, {(topic, 0): 0}, stop=stop) as reader:
         low, end = reader.watermarks(topic, 0)
-        if low == 0 < end:
-            rows = next(reader.read_to({(topic, 0): 1}))
-            first = codec.decode(rows[0].value)
+        if low > 0:
+            return None
+        rows = next(reader.read_to({(topic, 0): min(end, 1)}), [])
+    first = codec.decode(rows[0].value) if rows else None
     if not isinstance(first, Genesis):
         raise StartRefused(
-            f"{topic}/0 holds offsets {low} to {end} and does not begin with Genesis, which says "
-            "whose archive this is; `truecopy policy apply` begins a tape"
+            f"{topic}/0 is empty or does not begin with Genesis, which says whose archive this is; "
+            "`truecopy policy apply` begins a tape"
         )
     return first
 

@@ -27,8 +27,8 @@ from schemas.records.system import SCHEMA_VERSION
 
 OPEN = ".open"
 _NAME = re.compile(r"(\d{5})-(\d{20})-(\d{20})\.parquet")
-_PLAIN = frozenset({"value", "headers"})
-"""Columns without statistics and dictionary: nobody searches by them, and values are long."""
+_NO_STATISTICS = frozenset({"value", "headers"})
+"""Nobody searches by them, and values are long."""
 COMPRESSION_LEVEL = 1
 
 
@@ -112,14 +112,14 @@ class SliceWriter:
     def _writer(self, place: tuple[str, str], schema: pa.Schema) -> pq.ParquetWriter:
         aside = self._aside(place)
         _make(aside.parent)
-        columns = [name for name in schema.names if name not in _PLAIN]
+        searched = [field for field in schema if field.name not in _NO_STATISTICS]
         return pq.ParquetWriter(
             aside,
             schema.with_metadata(self._metadata(place[0])),
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
-            use_dictionary=columns,
-            write_statistics=columns,
+            use_dictionary=[f.name for f in searched if _repeats(f)],
+            write_statistics=[field.name for field in searched],
             sorting_columns=[pq.SortingColumn(BASE.get_field_index("offset"))],
         )
 
@@ -170,6 +170,11 @@ class SliceWriter:
                 f"Kafka no longer has (it goes on at {self._first}): move it out of the archive, "
                 "then start again"
             )
+
+
+def _repeats(column: pa.Field) -> bool:
+    """Whether a dictionary is worth trying: times and offsets hardly ever repeat."""
+    return column.name != "offset" and not pa.types.is_timestamp(column.type)
 
 
 def clear_aside(folder: Path) -> int:

@@ -23,6 +23,7 @@ from flows.exporting.columns import UNFIT, Cell, Column, columns_of, simple
 from flows.exporting.slices import Headers, Rows
 from schemas import codec
 from schemas.records.base import Record
+from schemas.records.journal import Watch
 
 TOPICS = (
     "tape",
@@ -39,6 +40,7 @@ TOPICS = (
 """Every topic of the pipeline, without prefix."""
 SEALED = frozenset({"journal", "orders", "watch"})
 """Topics whose records carry an envelope."""
+_SEALABLE: tuple[type[Record], ...] = (*codec.JOURNAL, Watch)
 RAW = "raw."
 
 FRAME, DELETED, UNDECODED = "Frame", "_deleted", "_undecoded"
@@ -175,9 +177,14 @@ def _event(value: bytes | None) -> tuple[codec.Envelope, Read]:
     if value is None:
         return _NO_ENVELOPE, None
     try:
-        return codec.unseal(value)
+        envelope, record = codec.unseal(value)
     except codec.UndecodableRecord as error:
         return _NO_ENVELOPE, Reason(str(error))
+    if not isinstance(record, _SEALABLE):
+        return _NO_ENVELOPE, Reason(
+            f"{type(record).__name__} is no kind that stands in an envelope"
+        )
+    return envelope, record
 
 
 def _frame(headers: Headers | None) -> Frame:
@@ -207,7 +214,7 @@ def _tables(plan: Layout, part: Part) -> Iterator[tuple[str, pa.Table]]:
             yield UNDECODED, _joined(aside, part.base, [reason])
             return
         for at in (range(count // 2), range(count // 2, count)):
-            yield from _tables(plan, part.take(at))
+            yield from _tables(plan, part.take(list(at)))
     else:
         yield plan.kind, _joined(plan, part.base, [*around, *own])
 

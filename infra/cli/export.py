@@ -15,12 +15,10 @@ from rich.table import Table
 from connectors.kafka.errors import KafkaFailed
 from flows.engine.errors import StartRefused
 from flows.engine.launch import run
-from flows.engine.recovery import Identity
-from flows.export import FOLDER, Export, build
-from flows.export_source import Tally, genesis_of, places_of
+from flows.export import FOLDER, STATE, Export, build, identity_of, spare_collector
+from flows.export_source import Tally, places_of
 from infra.cli.lazy import LazySettings
 
-STATE = ".state"
 EVERY_S, EVERY_ONCE_S = 300.0, 20.0
 
 
@@ -48,12 +46,12 @@ def export(settings: LazySettings, once: bool, folder: Path, every_s: float | No
     kafka = settings().wiring.kafka
     stop = threading.Event()
     try:
-        # Shard 0 is there in every pipeline, so its Genesis names the whole.
-        begun = genesis_of(kafka, stop=stop)
+        identity = identity_of(kafka, folder, stop=stop)
         places = places_of(kafka, stop=stop)
     except (KafkaFailed, StartRefused) as error:
         raise click.ClickException(str(error)) from error
-    plan = Export(kafka=kafka, folder=folder, tape_id=begun.tape_id, places=places, once=once)
+    plan = Export(kafka=kafka, folder=folder, tape_id=identity.tape_id, places=places, once=once)
+    spare_collector()
     began = time.monotonic()
     with _progress(once) as tally:
         code = run(
@@ -61,7 +59,7 @@ def export(settings: LazySettings, once: bool, folder: Path, every_s: float | No
             stop=stop,
             epoch_s=every_s or (EVERY_ONCE_S if once else EVERY_S),
             recovery_dir=folder / STATE,
-            identity=Identity(tape_id=begun.tape_id, schema_version=begun.schema, partition=0),
+            identity=identity,
         )
     if once and code == 0:
         _report(tally, folder, time.monotonic() - began)

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.kafka.config import admin_config, consumer_config, producer_config
 from flows.engine.launch import run
 from flows.engine.recovery import Identity
-from flows.export import Export, build
+from flows.export import Export, build, spare_collector
 from flows.export_source import Tally, places_of
 from infra.kafka.cluster import KafkaCluster
 from infra.topics import apply
@@ -173,6 +173,7 @@ CASES = {
 
 
 def main() -> None:
+    spare_collector()
     scale = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     with broker() as bootstrap:
         for name, (topic, most, make) in CASES.items():
