@@ -55,10 +55,11 @@ class Bounds(NamedTuple):
 class Broker:
     """A look at a broker; what it has is asked once, when this is made. Raises KafkaFailed."""
 
-    def __init__(self, kafka: KafkaWiring) -> None:
+    def __init__(self, kafka: KafkaWiring, *, patience_s: float = PATIENCE_S) -> None:
         self.kafka = kafka
+        self._patience_s = patience_s
         self.admin = AdminClient(admin_config(kafka.bootstrap))
-        found = self.ask(lambda: self.admin.list_topics(timeout=ANSWER_TIMEOUT_S), "topics")
+        found = self.ask(lambda: self.admin.list_topics(timeout=patience_s), "topics")
         self.embedded = (found.cluster_id or "").startswith(EMBEDDED)
         self.brokers = {node.id: (str(node.host), node.port) for node in found.brokers.values()}
         self.partitions: dict[str, int] = {
@@ -67,7 +68,7 @@ class Broker:
 
     def ask(self, call: Callable[[], T], what: str) -> T:
         """The answer, waited for through what passes by itself; raises KafkaFailed."""
-        return wait_through(call, f"{what} of {self.kafka.bootstrap}", timeout_s=PATIENCE_S)
+        return wait_through(call, f"{what} of {self.kafka.bootstrap}", timeout_s=self._patience_s)
 
     def topic(self, text: str) -> Topic:
         """The topic of this name, with or without our prefix; raises UnknownTopic."""

@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+import pytest
 from click.testing import CliRunner
 
 from connectors.kafka.offsets import GroupOffsets
 from infra.cli.main import cli
+from infra.cli.topics import plainly
+from infra.inspect.broker import Broker
 from schemas import codec
 from schemas.records.base import Record
 from schemas.records.journal import Undecodable
 from schemas.records.system import FlowStarted
-from schemas.wiring import Wiring
+from schemas.wiring import KafkaWiring, Wiring
 from tests.core.conftest import DOWN, LEADER, UP, World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -264,8 +268,7 @@ def test_following_ends_with_the_interrupt_key_and_without_a_complaint(shelf: An
 
 
 def test_a_broker_that_is_not_there_is_said_in_one_line() -> None:
-    done = CliRunner().invoke(
-        cli, ["topics", "tail", "tape"], env={"TRUECOPY_KAFKA": "127.0.0.1:1"}
-    )
-    assert done.exit_code == 1
-    assert done.output.startswith("Error: Kafka at 127.0.0.1:1: ")
+    nowhere = KafkaWiring(bootstrap="127.0.0.1:1")
+    with pytest.raises(click.ClickException) as said, plainly(nowhere):
+        Broker(nowhere, patience_s=0.2)
+    assert said.value.format_message().startswith("Kafka at 127.0.0.1:1: topics of 127.0.0.1:1: ")
