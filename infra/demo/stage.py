@@ -271,6 +271,8 @@ leader_report_lag_ms = 6000
 account_report_lag_ms = 6000
 retry_after_ms = 500
 producer_silence_ms = 1000
+# Leaders rest at the end: a gap that a failed trade opens then must still find its signal fresh.
+max_signal_age_ms = 120000
 summary_every_ms = 10000
 
 [[policy.accounts]]
