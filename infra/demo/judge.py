@@ -77,8 +77,14 @@ class TokenLine:
 
     @property
     def met(self) -> bool:
-        """Inside the band, or held by name while the venue itself offers nothing to trade with."""
-        return self.inside or (self.hold is not None and self.nothing_offered)
+        """Inside the band, or held by name for want of anything to trade with.
+
+        Either the venue's own book offers nothing, or a bound of the policy (depth, a cap) leaves
+        less than the venue takes.
+        """
+        if self.hold is None:
+            return self.inside
+        return self.inside or self.nothing_offered or self.hold.startswith("bound_")
 
 
 def lines(found: Evidence, account: str) -> list[TokenLine]:
@@ -243,7 +249,7 @@ def _targets_met(tokens: list[TokenLine]) -> Verdict:
     waiting = [f"{t.outcome}: {t.hold}" for t in tokens if t.met and not t.inside and not t.ended]
     said = f"{inside} tokens within the band"
     if waiting:
-        said += f"; the venue's book offers nothing in {len(waiting)}: {', '.join(waiting)}"
+        said += f"; nothing to trade with in {len(waiting)}: {', '.join(waiting)}"
     return Verdict("targets met", not missed, detail or said)
 
 
