@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.engine.errors import StartRefused
@@ -86,7 +87,7 @@ class SliceWriter:
         """One row group in each file that the tables touch."""
         for place, table in tables.items():
             if place not in self._open:
-                self._open[place] = self._writer(place, table.schema)
+                self._open[place] = self._writer(place, table)
             self._open[place].write_table(table, row_group_size=len(table))
             self._rows += len(table)
 
@@ -109,17 +110,17 @@ class SliceWriter:
         size = sum(path.stat().st_size for path in targets.values())
         return Written(self._rows, len(targets), size)
 
-    def _writer(self, place: tuple[str, str], schema: pa.Schema) -> pq.ParquetWriter:
+    def _writer(self, place: tuple[str, str], table: pa.Table) -> pq.ParquetWriter:
         aside = self._aside(place)
         _make(aside.parent)
-        searched = [field for field in schema if field.name not in _NO_STATISTICS]
+        searched = [name for name in table.column_names if name not in _NO_STATISTICS]
         return pq.ParquetWriter(
             aside,
-            schema.with_metadata(self._metadata(place[0])),
+            table.schema.with_metadata(self._metadata(place[0])),
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
-            use_dictionary=[f.name for f in searched if _repeats(f)],
-            write_statistics=[field.name for field in searched],
+            use_dictionary=[name for name in searched if _repeats(table[name])],
+            write_statistics=searched,
             sorting_columns=[pq.SortingColumn(BASE.get_field_index("offset"))],
         )
 
@@ -172,9 +173,11 @@ class SliceWriter:
             )
 
 
-def _repeats(column: pa.Field) -> bool:
-    """Whether a dictionary is worth trying: times and offsets hardly ever repeat."""
-    return column.name != "offset" and not pa.types.is_timestamp(column.type)
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether a dictionary is worth trying, by the first block: ids and times hardly repeat."""
+    if pa.types.is_nested(column.type):
+        return True
+    return bool(2 * pc.count_distinct(column).as_py() < len(column))
 
 
 def clear_aside(folder: Path) -> int:

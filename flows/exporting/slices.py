@@ -89,7 +89,8 @@ class Slicer:
         sizes, done = rows.sizes(), 0
         while done < len(rows):
             taken = self._room(sizes[done:] if done else sizes)
-            self._take(rows.part(done, done + taken), sum(sizes[done : done + taken]))
+            part = rows if taken == len(rows) else rows.part(done, done + taken)
+            self._take(part, sum(sizes[done : done + taken]))
             done += taken
             if self._slice_full():
                 yield self._cut(closes=True)

@@ -110,6 +110,14 @@ class Part(NamedTuple):
         envelopes = [self.envelopes[i] for i in at] if self.envelopes else []
         return Part(self.base.take(at), [self.read[i] for i in at], envelopes)
 
+    def by_type(self) -> Iterator[tuple[type[Any], "Part"]]:
+        """Divided by what was read."""
+        places: defaultdict[type[Any], list[int]] = defaultdict(list)
+        for i, cls in enumerate(map(type, self.read)):
+            places[cls].append(i)
+        for cls, at in places.items():
+            yield cls, self.take(at)
+
 
 def _named(*columns: tuple[str, str, Cell]) -> tuple[Column, ...]:
     return tuple(Column(name, field, cell) for name, field, cell in columns)
@@ -133,13 +141,10 @@ def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], p
     """{(kind, day): table} of some records of a topic (its name without prefix)."""
     read, envelopes = _read(topic, rows)
     whole = Part(_base(topic, partition, rows), read, envelopes)
-    places: defaultdict[type[Any], list[int]] = defaultdict(list)
-    for i, cls in enumerate(map(type, read)):
-        places[cls].append(i)
     found: defaultdict[str, list[pa.Table]] = defaultdict(list)
-    for cls, at in places.items():
+    for cls, part in whole.by_type():
         plan = layout(_SPECIAL.get(cls, cls.__name__), sealed=topic in SEALED)
-        for kind, table in _tables(plan, whole.take(at)):
+        for kind, table in _tables(plan, part):
             found[kind].append(table)
     return {
         (kind, day): part

@@ -30,7 +30,7 @@ from schemas import codec
 from schemas.records.base import Condition, Group, Record, Token, Wallet
 from schemas.records.journal import OrderHeld
 from schemas.records.leader import LeaderFills
-from schemas.records.market import Depth
+from schemas.records.market import BookEpoch, Depth
 from schemas.records.system import Genesis
 from schemas.wiring import KafkaWiring
 
@@ -55,6 +55,16 @@ def fill(i: int) -> LeaderFills:
         cash_micro=i * 10_009 % 500_000_000,
         venue_ms=BEGAN_MS + i // 50 * 1_000,
         recv_ns=(BEGAN_MS + i * 20) * 1_000_000,
+    )
+
+
+def book_epoch(i: int) -> BookEpoch:
+    """A short flat record: 4 typed fields, about 170 bytes."""
+    return BookEpoch(
+        token=Token(str(10**76 + i % 1_000)),
+        epoch=f"public-3.{i}",
+        state="live" if i % 2 else "ended",
+        reason="snapshot" if i % 2 else "echo",
     )
 
 
@@ -163,6 +173,11 @@ def export(kafka: KafkaWiring, folder: Path) -> tuple[float, float, int]:
 
 CASES = {
     "LeaderFills (flat)": ("tape", 600_000, lambda i: (fill(i), codec.encode(fill(i)))),
+    "BookEpoch (short, flat)": (
+        "tape",
+        600_000,
+        lambda i: (book_epoch(i), codec.encode(book_epoch(i))),
+    ),
     "OrderHeld (flat, in an envelope)": (
         "journal",
         400_000,
