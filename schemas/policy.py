@@ -81,8 +81,8 @@ class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     leader_feed_max_age_ms: int = 20_000
     account_feed_max_age_ms: int = 30_000
     fills_lag_ms: int = 10_000
-    leader_report_lag_ms: int = 30_000
-    account_report_lag_ms: int = 30_000
+    leader_report_lag_ms: int = 90_000
+    account_report_lag_ms: int = 90_000
     reconcile_max_age_ms: int = 180_000
     dust_micro: int = 100_000
     withdraw_after_ms: int = 60_000

@@ -44,6 +44,8 @@ TAPE: Final[tuple[Record, ...]] = (
     system.Policy(
         version=3,
         document=PolicyDocument(
+            leader_report_lag_ms=30_000,
+            account_report_lag_ms=30_000,
             accounts=(
                 AccountPolicy(
                     name="main",
