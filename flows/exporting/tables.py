@@ -12,6 +12,7 @@ The day is that of the broker's timestamp, UTC.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
@@ -112,6 +113,10 @@ class Part(NamedTuple):
 
     def by_type(self) -> Iterator[tuple[type[Any], "Part"]]:
         """Divided by what was read."""
+        kinds = set(map(type, self.read))
+        if len(kinds) == 1:
+            yield kinds.pop(), self
+            return
         places: defaultdict[type[Any], list[int]] = defaultdict(list)
         for i, cls in enumerate(map(type, self.read)):
             places[cls].append(i)
@@ -161,9 +166,18 @@ def _read(topic: str, rows: Rows) -> tuple[list[Read], list[codec.Envelope]]:
     if topic.startswith(RAW):
         return [_frame(headers) for headers in rows.headers], []
     if topic not in SEALED:
-        return [_record(value) for value in rows.values], []
+        return _records(rows.values), []
     pairs = [_event(value) for value in rows.values]
     return [record for _, record in pairs], [envelope for envelope, _ in pairs]
+
+
+def _records(values: list[bytes | None]) -> list[Read]:
+    # Nearly always all are records, and then a call and a test less for each is felt.
+    whole = [value for value in values if value is not None]
+    if len(whole) == len(values):
+        with suppress(codec.UndecodableRecord):
+            return list(map(codec.decode, whole))
+    return [_record(value) for value in values]
 
 
 def _record(value: bytes | None) -> Read:

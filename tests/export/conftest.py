@@ -176,16 +176,22 @@ class Pipeline:
         return tally
 
     def start(self, folder: Path, *options: str) -> subprocess.Popen[bytes]:
-        """`truecopy export` as a process of its own, dead with the tests at the latest."""
+        """`truecopy export` as a process of its own."""
+        return self.run_python(
+            ["-m", "infra.cli.main", "export", "--folder", str(folder), *options]
+        )
+
+    def run_python(self, words: list[str], **environ: str) -> subprocess.Popen[bytes]:
+        """A process with this pipeline's settings, dead with the tests at the latest."""
         env = {
             **os.environ,
             "TRUECOPY_KAFKA": self.kafka.bootstrap,
             "TRUECOPY__KAFKA__PREFIX": self.kafka.prefix,
             "TRUECOPY__KAFKA__FETCH_WAIT_MS": str(self.kafka.fetch_wait_ms),
+            **environ,
         }
-        words = [sys.executable, "-m", "infra.cli.main", "export", "--folder", str(folder)]
         process = subprocess.Popen(
-            tether.command([*words, *options]),
+            tether.command([sys.executable, *words]),
             env=env,
             cwd=ROOT,
             stdout=subprocess.PIPE,

@@ -264,6 +264,20 @@ def test_an_export_goes_on_when_the_exported_beginning_of_the_tape_was_removed(
     assert "holds no archive that says which tape this is" in elsewhere.said
 
 
+def test_the_graph_runs_under_bytewax_itself(
+    pipeline: Any, as_sent: Callable[..., Any], wait_until: Callable[..., None], tmp_path: Path
+) -> None:
+    """`python -m bytewax.run flows.export:flow`, one-second epochs, settings from environment."""
+    pipeline.begin()
+    pipeline.send(*(as_sent(tick(i)) for i in range(20)))
+    words = ["-m", "bytewax.run", "flows.export:flow", "--snapshot-interval", "1"]
+    process = pipeline.run_python(words, TRUECOPY_ARCHIVE=str(tmp_path))
+    wait_until(lambda: files(tmp_path), "a first epoch has ended")
+    assert process.poll() is None
+    process.kill()
+    assert pipeline.assert_exported(tmp_path) == 21
+
+
 def test_a_book_epoch_is_found_by_its_columns(
     pipeline: Any, as_sent: Callable[..., Any], tmp_path: Path
 ) -> None:
