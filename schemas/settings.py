@@ -1,8 +1,8 @@
 """Settings: one TOML file and the environment over it, checked against the types of wiring, policy.
 
-Keys of the file: [kafka] [venue] [public] [account] [execution] [flow] are wiring, [policy] is
-policy. An environment variable TRUECOPY__SECTION__KEY replaces one scalar key; TRUECOPY_KAFKA is
-short for TRUECOPY__KAFKA__BOOTSTRAP. Fields named `..._micro` are written without that ending, in
+Keys of the file: [kafka] [venue] [public] [account] [execution] [flow] [health] are wiring,
+[policy] is policy. An environment variable TRUECOPY__SECTION__KEY replaces one scalar key;
+TRUECOPY_KAFKA is short for TRUECOPY__KAFKA__BOOTSTRAP. Fields named `..._micro` are written without that ending, in
 human units, and converted exactly. An unknown key is an error that names it and the nearest known.
 """
 

@@ -141,6 +141,20 @@ class FlowWiring(_Wiring, frozen=True):
     group: str = "truecopy-flow"
 
 
+class HealthWiring(_Wiring, frozen=True):
+    """Where each process answers /healthz, /readyz and /metrics. Port 0: any free one, logged.
+
+    Loopback unless something outside the machine (a container's neighbour) has to ask.
+    """
+
+    host: str = "127.0.0.1"
+    public_port: int = 0
+    account_port: int = 0
+    flow_port: int = 0
+    execution_port: int = 0
+    export_port: int = 0
+
+
 class Wiring(_Wiring, frozen=True):
     """All of it, by process."""
 
@@ -150,11 +164,17 @@ class Wiring(_Wiring, frozen=True):
     account: AccountWiring = AccountWiring()
     execution: ExecutionWiring = ExecutionWiring()
     flow: FlowWiring = FlowWiring()
+    health: HealthWiring = HealthWiring()
 
 
 _MAY_BE_ZERO = frozenset(
     [
         "shard",
+        "public_port",
+        "account_port",
+        "flow_port",
+        "execution_port",
+        "export_port",
         "linger_ms",
         "fetch_wait_ms",
         "depth_interval_ms",
