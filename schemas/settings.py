@@ -2,8 +2,9 @@
 
 Keys of the file: [kafka] [venue] [public] [account] [execution] [flow] [health] are wiring,
 [policy] is policy. An environment variable TRUECOPY__SECTION__KEY replaces one scalar key;
-TRUECOPY_KAFKA is short for TRUECOPY__KAFKA__BOOTSTRAP. Fields named `..._micro` are written without that ending, in
-human units, and converted exactly. An unknown key is an error that names it and the nearest known.
+TRUECOPY_KAFKA is short for TRUECOPY__KAFKA__BOOTSTRAP. Fields named `..._micro` are written without
+that ending, in human units, and converted exactly. An unknown key is an error that names it and the
+nearest known.
 """
 
 import difflib
