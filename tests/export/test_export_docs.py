@@ -1,4 +1,4 @@
-"""The examples of docs/export.md run as they stand, and print what they say they print."""
+"""The polars examples of the README run as they stand, and print what they say they print."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from infra.demo.measure import holds, hops, slippage
 from schemas import codec
 from schemas.records import journal
 
-DOCS = Path(__file__).parents[2] / "docs" / "export.md"
+DOCS = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
 SHOWN = {
     "tbl_rows": 8,
