@@ -5,6 +5,7 @@ Each child's output goes to a file of its own; one that dies is named with its l
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -79,6 +80,15 @@ class Child:
         if self.process is not None and self.process.poll() is not None:
             code = self.process.returncode
             raise ChildDied(f"{self.name} ended with code {code}; its last lines:\n{self.tail()}")
+
+    def ended(self) -> int | None:
+        """Its exit code once it has ended, negative for a signal; None while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal and wait for nothing; one that has ended gets none."""
+        assert self.process is not None, f"{self.name} was never started"
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

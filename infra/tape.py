@@ -5,7 +5,7 @@ Both are idempotent: nothing is appended that already stands.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Row
@@ -40,7 +40,9 @@ def bounds(kafka: KafkaWiring, topic: str, partition: int) -> tuple[int, int]:
         reader.close()
 
 
-def rows_now(kafka: KafkaWiring, topic: str, partition: int, offset: int = 0) -> Iterator[Row]:
+def rows_now(
+    kafka: KafkaWiring, topic: str, partition: int, offset: int = 0
+) -> Generator[Row, None, None]:
     """All records of a partition from an offset to the end as it is when this begins."""
     _, end = bounds(kafka, topic, partition)
     reader = open_reader(kafka, topic, offset=offset, partition=partition)

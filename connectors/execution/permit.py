@@ -59,16 +59,23 @@ def check_loopback(venue: VenueWiring) -> None:
             )
 
 
+def check_private(path: str, what: str) -> None:
+    """A file that only its owner can read, not opened here. Raises NotPermitted."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        raise NotPermitted(f"{what} {path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise NotPermitted(f"{what} {path} is no regular file")
+    if stat.S_IMODE(mode) & 0o077:
+        raise NotPermitted(f"{what} {path} can be read by others; run: chmod 600 {path}")
+
+
 def read_private(path: str, what: str) -> str:
     """Text of a file that only its owner can read. Raises NotPermitted; never quotes it."""
-    file = Path(path)
+    check_private(path, what)
     try:
-        mode = file.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise NotPermitted(f"{what} {path} is no regular file")
-        if stat.S_IMODE(mode) & 0o077:
-            raise NotPermitted(f"{what} {path} can be read by others; run: chmod 600 {path}")
-        return file.read_text().strip()
+        return Path(path).read_text().strip()
     except OSError as error:
         raise NotPermitted(f"{what} {path} cannot be read: {error.strerror}") from error
 

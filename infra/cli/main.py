@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "infra.cli.export:export",
     "flow": "infra.cli.process:flow",
     "policy": "infra.cli.process:policy",
+    "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",
     "topics": "infra.cli.topics:topics",
 }

@@ -1,0 +1,1 @@
+"""`truecopy run`: the whole pipeline in the foreground, under one supervisor."""
