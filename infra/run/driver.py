@@ -53,7 +53,7 @@ class Driver:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked_to_stop)
+            loop.add_signal_handler(number, self.stop)
         self._running.update(running)
         beats = []
         try:
@@ -65,13 +65,16 @@ class Driver:
                 await asyncio.sleep(LOOK_S)
             self._relay()
         finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
             for task in beats:
                 task.cancel()
             await asyncio.gather(*beats, return_exceptions=True)
             self._leave_nothing()
         return self._supervisor.verdict
 
-    def _asked_to_stop(self) -> None:
+    def stop(self) -> None:
+        """Stop in order; called once more, at once."""
         self._do(self._supervisor.stop(now_ms()))
 
     def _look(self) -> None:

@@ -118,12 +118,12 @@ def partitions(kafka: KafkaWiring, timeout_s: float = ANSWER_S) -> int | None:
     return 0 if tape is None else len(tape.partitions)
 
 
-def check_kafka(kafka: KafkaWiring) -> int:
+def check_kafka(kafka: KafkaWiring, timeout_s: float = ANSWER_S) -> int:
     """Partitions of the tape on a broker that answers; raises RunRefused."""
-    count = partitions(kafka)
+    count = partitions(kafka, timeout_s)
     if count is None:
         raise _refused(
-            f"no Kafka answers at {kafka.bootstrap} within {ANSWER_S:.0f} s. Start one with "
+            f"no Kafka answers at {kafka.bootstrap} within {timeout_s:g} s. Start one with "
             "`docker compose up -d kafka` or `python -m infra.kafka up` (Java 17, no Docker), or "
             "let `truecopy run` start it: --broker local",
             "kafka-unreachable",
