@@ -1,0 +1,1 @@
+"""Deployment: what a container runs, and what Prometheus and Grafana are given."""
