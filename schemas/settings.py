@@ -62,20 +62,25 @@ def parse(document: Mapping[str, Any]) -> Settings:
         raise SettingsError(str(error)) from error
 
 
-def _overlaid(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    for name, value in environ.items():
+def overrides(environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Which variable replaces which key of the file; of two for one key the later counts."""
+    found: dict[tuple[str, ...], str] = {}
+    for name in environ:
         if name in SHORT:
-            path: tuple[str, ...] = SHORT[name]
+            found[SHORT[name]] = name
         elif name.startswith(PREFIX):
-            path = tuple(name[len(PREFIX) :].lower().split("__"))
-        else:
-            continue
+            found[tuple(name[len(PREFIX) :].lower().split("__"))] = name
+    return found
+
+
+def _overlaid(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    for path, name in overrides(environ).items():
         place = document
         for step in path[:-1]:
             place = place.setdefault(step, {})
             if not isinstance(place, dict):
                 raise SettingsError(f"{name}: {step} is no section")
-        place[path[-1]] = value
+        place[path[-1]] = environ[name]
     return document
 
 

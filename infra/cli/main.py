@@ -10,6 +10,7 @@ import click
 from infra.cli.lazy import LazySettings
 
 COMMANDS = {
+    "config": "infra.cli.config:config",
     "connectors": "infra.cli.process:connectors",
     "credentials": "infra.cli.credentials:credentials",
     "demo": "infra.demo.command:demo",
