@@ -15,6 +15,7 @@ from infra.tape import bounds, rows_now
 from schemas import codec
 from schemas.records import journal
 from schemas.records.base import Record
+from schemas.records.summary import AccountLine, FeedLine, Summary, WorkingLine
 from schemas.units import floor_mul
 from schemas.wiring import KafkaWiring
 
@@ -66,14 +67,14 @@ class Status:
     as_of_ms: int = 0
     summary_n: int = -1
     next_n: int = 0
-    accounts: dict[str, journal.AccountLine] = field(default_factory=dict)
+    accounts: dict[str, AccountLine] = field(default_factory=dict)
     lines: dict[Key, Line] = field(default_factory=dict)
-    working: dict[str, journal.WorkingLine] = field(default_factory=dict)
-    feeds: tuple[journal.FeedLine, ...] = ()
+    working: dict[str, WorkingLine] = field(default_factory=dict)
+    feeds: tuple[FeedLine, ...] = ()
     fills_since: int = 0
     orders_since: int = 0
 
-    def begin(self, n: int, summary: journal.Summary) -> None:
+    def begin(self, n: int, summary: Summary) -> None:
         """Start afresh from a Summary: it tells all that stood then."""
         self.as_of_ms, self.summary_n = summary.now_ms, n
         self.fills_since = self.orders_since = 0
@@ -105,7 +106,7 @@ class Status:
         """Take one journal event in."""
         self.next_n = n + 1
         match event:
-            case journal.Summary():
+            case Summary():
                 self.begin(n, event)
             case journal.OrderRequested():
                 self._requested(event)
@@ -135,7 +136,7 @@ class Status:
         line = self.line(event.account, event.token)
         line.target_micro, line.hold = event.target_micro, None
         line.in_flight_micro = event.shares_micro if event.side == "BUY" else -event.shares_micro
-        self.working[event.intent] = journal.WorkingLine(
+        self.working[event.intent] = WorkingLine(
             intent=event.intent,
             account=event.account,
             token=event.token,
@@ -183,7 +184,7 @@ def _since_summary(kafka: KafkaWiring) -> list[tuple[int, Record]]:
     while True:
         start = max(low, end - span)
         found = list(numbered(rows_now(kafka, "journal", kafka.shard, start)))
-        if start == low or any(isinstance(event, journal.Summary) for _, event in found):
+        if start == low or any(isinstance(event, Summary) for _, event in found):
             return found
         span *= 4
 

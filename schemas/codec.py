@@ -12,8 +12,9 @@ from typing import Any, Final, Union
 
 import msgspec
 
-from schemas.records import journal, leader, market, own, system
+from schemas.records import journal, leader, market, operator, own, system
 from schemas.records.base import Record
+from schemas.records.summary import Summary
 
 TAPE: Final[tuple[type[Record], ...]] = (
     system.Genesis,
@@ -39,9 +40,15 @@ TAPE: Final[tuple[type[Record], ...]] = (
     own.OrderAnswered,
     own.OrderExpired,
     own.OrderAbsent,
+    operator.Follow,
+    operator.Unfollow,
+    operator.Halt,
+    operator.Resume,
 )
 JOURNAL: Final[tuple[type[Record], ...]] = (
     journal.PolicyAdopted,
+    journal.WordAdopted,
+    journal.WordRefused,
     journal.LeaderFollowed,
     journal.LeaderUnfollowed,
     journal.NetDelta,
@@ -59,7 +66,7 @@ JOURNAL: Final[tuple[type[Record], ...]] = (
     journal.FillSettled,
     journal.PositionSettled,
     journal.Alarm,
-    journal.Summary,
+    Summary,
 )
 COMPACTED: Final[tuple[type[Record], ...]] = (journal.Watch, journal.Cursor)
 QUARANTINE: Final[tuple[type[Record], ...]] = (journal.Undecodable,)

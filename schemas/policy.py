@@ -141,6 +141,11 @@ def _check_account(account: AccountPolicy) -> None:
             raise PolicyError(f"{where}.leaders[{leader.wallet}]: negative weight or cap")
 
 
+def is_wallet(text: str) -> bool:
+    """Whether the text is an address as records carry it: 0x and 40 lower-case hex digits."""
+    return len(text) == 42 and text.startswith("0x") and _HEX.issuperset(text[2:])
+
+
 def _check_wallet(text: str, where: str) -> None:
-    if len(text) != 42 or not text.startswith("0x") or not _HEX.issuperset(text[2:]):
+    if not is_wallet(text):
         raise PolicyError(f"{where}: {text!r} is not 0x and 40 lower-case hex digits")

@@ -10,7 +10,8 @@ from flows.core.market import Markets
 from flows.core.orders import Order
 from flows.core.positions import Position
 from flows.core.subjects import Subject
-from schemas.policy import AccountPolicy, LeaderPolicy
+from flows.core.words import Followed
+from schemas.policy import AccountPolicy
 from schemas.records.base import Condition, Intent, OrderHash, Token, Wallet
 
 HOLD_RECHECK_MS = 500
@@ -76,12 +77,15 @@ class Totals:
 class AccountState:
     """Everything the plan of one account rests on.
 
+    followed: whom it follows by policy and words. since_ms: fold time from which on it does.
     working: the order of a token that keeps it from another. returned: orders proven absent that
     the venue accepted after all, while their token already worked another.
     """
 
     policy: AccountPolicy
     active: bool = True
+    followed: tuple[Followed, ...] = ()
+    since_ms: dict[Wallet, int] = field(default_factory=dict)
     baseline: dict[Wallet, dict[Token, int]] = field(default_factory=dict)
     positions: dict[Token, Position] = field(default_factory=dict)
     token_of_fill: dict[str, Token] = field(default_factory=dict)
@@ -101,9 +105,9 @@ class AccountState:
     halted: str | None = None
     totals: Totals = field(default_factory=Totals)
 
-    def leader(self, wallet: Wallet) -> LeaderPolicy | None:
-        """The account's terms with a leader, None if it does not follow him."""
-        return next((p for p in self.policy.leaders if p.wallet == wallet), None)
+    def follows(self, wallet: Wallet) -> Followed | None:
+        """On which terms the account follows a leader, None if it does not."""
+        return next((each for each in self.followed if each.leader == wallet), None)
 
     def position(self, token: Token, condition: Condition) -> Position:
         """The token's position, begun empty if there is none."""
@@ -170,11 +174,11 @@ class AccountState:
 def shares_of(
     account: AccountState, leaders: dict[Wallet, LeaderView], markets: Markets, token: Token
 ) -> list[Share]:
-    """Each followed leader's part of the token's target, in the policy's order."""
+    """Each followed leader's part of the token's target, in the order they are followed."""
     pair = markets.pair(token)
     found = []
-    for terms in account.policy.leaders:
-        wallet = Wallet(terms.wallet)
+    for each in account.followed:
+        wallet, terms = each.leader, each.terms
         view = leaders.get(wallet)
         if view is None:
             continue
@@ -182,7 +186,7 @@ def shares_of(
         excesses = [excess(view.exposure.get(t, 0), base.get(t, 0)) for t in pair]
         if terms.pairs == "cash":
             excesses = unpaired(excesses)
-        shares = target(excesses[pair.index(token)], account.policy.ratio_micro, terms.weight_micro)
+        shares = target(excesses[pair.index(token)], terms.ratio_micro, terms.weight_micro)
         if shares:
             found.append(Share(wallet, shares, terms.cap_usd_micro))
     return found

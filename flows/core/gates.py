@@ -9,11 +9,37 @@ from flows.core.clock import FoldClock, producer_of
 from flows.core.market import Book, Market, Markets
 from flows.core.sizing import Held
 from flows.core.slippage import Levels
+from flows.core.words import Words
 from schemas.policy import PolicyDocument
-from schemas.records.base import Token, Wallet
+from schemas.records.base import Account, Token, Wallet
 
 LEADER_FEEDS = ("trades", "activity")
 OWN_FEED = "own_trades"
+
+
+def halt_gate(
+    words: Words,
+    name: Account,
+    account: AccountState,
+    leaders: dict[Wallet, LeaderView],
+    token: Token,
+) -> Held | None:
+    """Whether an operator's word stops this gap, up or down; the numbers are its tape offsets.
+
+    A halted leader stops every token that he has or had something in since he was followed: an
+    operator who stops him wants nothing done at his behest, a sale no more than a buy.
+    """
+    found = {
+        "halt_account_offset": words.halted("account", name, name),
+        "halt_token_offset": words.halted("token", token, name),
+    }
+    for each in account.followed:
+        view = leaders.get(each.leader)
+        if view is not None and token in view.exposure:
+            offset = words.halted("leader", each.leader, name)
+            found["halt_leader_offset"] = found.get("halt_leader_offset") or offset
+    numbers = {key: offset for key, offset in found.items() if offset is not None}
+    return Held("halted", numbers) if numbers else None
 
 
 def market_gate(market: Market | None) -> Held | None:

@@ -8,17 +8,20 @@ Never here: prices, our positions, orders.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flows.core import words
 from flows.core.clock import FoldClock
 from flows.core.fills import Delta, LeaderGroups
 from flows.core.market import Markets
 from flows.core.proven import Proven
 from flows.core.subjects import Finding, Subject
 from flows.core.window import Window, closed
+from flows.core.words import Words
 from schemas.policy import PolicyDocument
 from schemas.records import journal
 from schemas.records.base import Group, Record, Token, Wallet
 from schemas.records.leader import LeaderFills, LeaderIncomplete, LeaderMove, ReadDone
 from schemas.records.market import MarketClosed, MarketMeta, MarketResolved
+from schemas.records.operator import Follow, Halt, Resume, Unfollow
 from schemas.records.own import PositionsReport, ReportAsked
 from schemas.records.system import Policy, Tick
 
@@ -43,10 +46,11 @@ class LeaderState:
 
 @dataclass(slots=True)
 class LeadersState:
-    """State of the window step: clock, policy in force, markets (for their ends), leaders."""
+    """State of the window step: clock, policy and words in force, markets (for ends), leaders."""
 
     clock: FoldClock = field(default_factory=FoldClock)
     policy: PolicyDocument = field(default_factory=PolicyDocument)
+    words: Words = field(default_factory=Words)
     markets: Markets = field(default_factory=Markets)
     leaders: dict[Wallet, LeaderState] = field(default_factory=dict)
     marks: dict[Wallet, str] = field(default_factory=dict)
@@ -88,7 +92,10 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
 def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]:
     """Events that follow from the record; each is evolved before the next is drawn."""
     match record:
-        case Policy() if state.clock.ticks:
+        case Policy():
+            yield from _decide_followed(state)
+        case Follow() | Unfollow() | Halt() | Resume():
+            yield from words.decide(state.words, state.policy, offset, record)
             yield from _decide_followed(state)
         case LeaderFills() | LeaderMove():
             yield from _decide_earlier(state, record.leader)
@@ -114,6 +121,11 @@ def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]
 def evolve(state: LeadersState, event: Record) -> None:
     """Take a decision in: made now, or read from the journal by a rebuild."""
     match event:
+        case journal.WordAdopted():
+            words.evolve(state.words, event)
+            leader = state.leaders.get(Wallet(event.subject))
+            if event.word == "Follow" and leader is not None:
+                leader.proven.follow_again()
         case journal.LeaderFollowed():
             state.leaders[event.leader] = LeaderState(since_ms=event.since_ms)
         case journal.LeaderUnfollowed():
@@ -186,8 +198,12 @@ def _take(
 
 
 def _decide_followed(state: LeadersState) -> Iterator[Record]:
+    if not state.clock.ticks:
+        return  # nobody is followed before there is any time
     wanted = dict.fromkeys(
-        Wallet(leader.wallet) for account in state.policy.accounts for leader in account.leaders
+        each.leader
+        for account in state.policy.accounts
+        for each in words.followed(state.policy, account, state.words)
     )
     for wallet in [w for w in state.leaders if w not in wanted]:
         yield journal.LeaderUnfollowed(leader=wallet)

@@ -20,6 +20,7 @@ from flows.core.clock import FoldClock
 from flows.core.market import Book, Market, Markets
 from flows.core.sizing import Held, Sized, Terms, band, size_buy, size_sell
 from flows.core.slippage import Fee
+from flows.core.words import Words
 from schemas.codec import decode_levels
 from schemas.policy import PolicyDocument
 from schemas.records.base import Account, Intent, Record, Token, Wallet
@@ -42,6 +43,7 @@ class Question:
     policy: PolicyDocument
     markets: Markets
     leaders: dict[Wallet, LeaderView]
+    words: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,9 @@ def _answer(question: Question, gap: Gap) -> OrderRequested | Held | None:
 
 
 def _gated(question: Question, gap: Gap, market: Market | None) -> tuple[Market, Book] | Held:
-    refusal = gates.market_gate(market)
+    refusal = gates.halt_gate(
+        question.words, question.name, question.account, question.leaders, question.token
+    ) or gates.market_gate(market)
     if refusal is not None or market is None:
         return refusal or Held("market_unknown", {})
     book = gates.book_gate(question.clock, question.policy, question.markets, question.token)

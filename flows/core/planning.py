@@ -9,7 +9,7 @@ the gap between target and position plus what is in flight.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flows.core import booking, ordering, progress, summary, watching
+from flows.core import booking, following, ordering, progress, summary, watching, words
 from flows.core.account import (
     HOLD_RECHECK_MS,
     AccountState,
@@ -21,10 +21,12 @@ from flows.core.clock import FoldClock
 from flows.core.leaders import drift_found
 from flows.core.market import Markets
 from flows.core.watching import Watching
+from flows.core.words import Words
 from schemas.policy import PolicyDocument
 from schemas.records import journal, own
 from schemas.records.base import Account, Record, Token, Wallet
 from schemas.records.market import BookEpoch, Depth, MarketClosed, MarketMeta, MarketResolved
+from schemas.records.summary import Summary
 from schemas.records.system import ConnectorStarted, Policy, Tick
 
 
@@ -35,6 +37,8 @@ class PlanState:
     clock: FoldClock = field(default_factory=FoldClock)
     policy: PolicyDocument = field(default_factory=PolicyDocument)
     version: int | None = None
+    policy_offset: int | None = None
+    words: Words = field(default_factory=Words)
     markets: Markets = field(default_factory=Markets)
     leaders: dict[Wallet, LeaderView] = field(default_factory=dict)
     accounts: dict[Account, AccountState] = field(default_factory=dict)
@@ -46,6 +50,15 @@ class PlanState:
         """Every account may have a new gap in this token."""
         for name in self.accounts:
             self.touched[(name, token)] = None
+
+    def touch_all(self) -> None:
+        """Every gap there may be: policy or words changed for all tokens at once."""
+        for view in self.leaders.values():
+            for token in view.exposure:
+                self.touch_market(token)
+        for account in self.accounts.values():
+            for token in (*account.positions, *account.holds):
+                self.touch(token)
 
     def touch_market(self, token: Token) -> None:
         """The same for all outcomes of the token's market: pairs net each other."""
@@ -78,7 +91,7 @@ def _observe_world(state: PlanState, offset: int, record: Record) -> None:
         case ConnectorStarted():
             state.markets.observe_connector(record)
         case Policy():
-            _observe_policy(state, record)
+            _observe_policy(state, offset, record)
         case own.ReportAsked() | own.PositionsReport() | own.BalanceReport():
             booking.observe_report(state.accounts, record)
         case own.OpenOrdersReport():
@@ -112,7 +125,12 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
     yield from watching.decide(state.watching)
     if isinstance(record, Tick) and _summary_due(state):
         yield summary.summarise(
-            state.clock, state.policy, state.markets, state.leaders, state.accounts
+            state.clock,
+            state.policy,
+            state.markets,
+            state.leaders,
+            state.accounts,
+            summary.InForce(state.version, state.policy_offset, state.words),
         )
 
 
@@ -120,6 +138,8 @@ def evolve(state: PlanState, event: Record) -> None:
     """Take a decision in: this step's, the window step's, or the journal's in a rebuild."""
     watching.evolve(state.watching, state.markets, event)
     match event:
+        case journal.WordAdopted():
+            _evolve_word(state, event)
         case journal.NetDelta():
             _evolve_delta(state, event)
         case journal.ExposureRebased():
@@ -128,9 +148,8 @@ def evolve(state: PlanState, event: Record) -> None:
             _lower_baselines(state, event.leader, event.token, event.exposure_micro)
         case journal.LeaderFollowed():
             state.leaders[event.leader] = LeaderView()
-            for account in state.accounts.values():
-                account.baseline.pop(event.leader, None)
-            _begin_baselines(state)
+            following.begin_anew(state.accounts, event.leader)
+            following.begin(state.accounts, state.leaders, state.clock.now_ms)
         case journal.LeaderUnfollowed():
             for token in state.leaders.pop(event.leader).exposure:
                 state.touch_market(token)
@@ -162,7 +181,7 @@ def evolve(state: PlanState, event: Record) -> None:
         case journal.PositionSettled():
             booking.evolve_position_settled(state.accounts[event.account], event)
             state.touched[(event.account, event.token)] = None
-        case journal.Summary():
+        case Summary():
             state.summary_ms = event.now_ms
             for account in state.accounts.values():
                 booking.forget_history(account, event.now_ms)
@@ -179,36 +198,19 @@ def _observe_tick(state: PlanState, tick: Tick) -> None:
         booking.observe_audit(account, state.markets, state.clock, state.policy)
 
 
-def _observe_policy(state: PlanState, record: Policy) -> None:
-    """Caps, ratios and accounts of the newest policy; an account that left it only rests."""
-    state.policy = record.document
-    rested = [name for name, account in state.accounts.items() if not account.active]
-    for account in state.accounts.values():
-        account.active = False
-    for terms in record.document.accounts:
-        name = Account(terms.name)
-        known = state.accounts.setdefault(name, AccountState(terms))
-        known.policy, known.active, known.halted = terms, True, None
-        # Whom it did not follow until now it follows from now on.
-        kept = [] if name in rested else [leader.wallet for leader in terms.leaders]
-        known.baseline = {w: base for w, base in known.baseline.items() if w in kept}
-    _begin_baselines(state)
-    for view in state.leaders.values():
-        for token in view.exposure:
-            state.touch_market(token)
-    for account in state.accounts.values():
-        for token in account.positions:
-            state.touch(token)
+def _observe_policy(state: PlanState, offset: int, record: Policy) -> None:
+    state.policy, state.policy_offset = record.document, offset
+    following.adopt_policy(state.accounts, record.document, state.words)
+    following.begin(state.accounts, state.leaders, state.clock.now_ms)
+    state.touch_all()
 
 
-def _begin_baselines(state: PlanState) -> None:
-    """An account that begins to follow someone starts from what he holds now, if it so wants."""
-    for account in state.accounts.values():
-        for terms in account.policy.leaders:
-            wallet = Wallet(terms.wallet)
-            if wallet in state.leaders and wallet not in account.baseline:
-                held = state.leaders[wallet].exposure
-                account.baseline[wallet] = dict(held) if terms.start == "now" else {}
+def _evolve_word(state: PlanState, event: journal.WordAdopted) -> None:
+    words.evolve(state.words, event)
+    if event.word in ("Follow", "Unfollow"):
+        following.adopt_word(state.accounts, state.policy, state.words, event)
+        following.begin(state.accounts, state.leaders, state.clock.now_ms)
+    state.touch_all()
 
 
 def _evolve_delta(state: PlanState, event: journal.NetDelta) -> None:
@@ -243,9 +245,9 @@ def _evolve_rebased(state: PlanState, event: journal.ExposureRebased) -> None:
     view = state.leaders[event.leader]
     view.exposure[event.token] = view.exposure.get(event.token, 0) + event.shares_micro
     for account in state.accounts.values():
-        terms = account.leader(event.leader)
+        his = account.follows(event.leader)
         base = account.baseline.get(event.leader)
-        if base is not None and (terms is None or terms.start == "now"):
+        if base is not None and (his is None or his.terms.start == "now"):
             base[event.token] = base.get(event.token, 0) + event.shares_micro
     state.touch_market(event.token)
 
@@ -291,6 +293,7 @@ def _decide_plan(state: PlanState, offset: int, name: Account, token: Token) -> 
             policy=state.policy,
             markets=state.markets,
             leaders=state.leaders,
+            words=state.words,
         )
     )
 

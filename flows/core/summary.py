@@ -1,14 +1,35 @@
 """The Summary event: everything `status` shows, computed from planning state each ten seconds."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from flows.core.account import AccountState, LeaderView, shares_of
 from flows.core.clock import FoldClock
 from flows.core.market import Markets
+from flows.core.words import Followed, Words
 from schemas.codec import decode_levels
 from schemas.policy import PolicyDocument
-from schemas.records import journal
 from schemas.records.base import Account, Condition, Intent, Token, Wallet
+from schemas.records.summary import (
+    AccountLine,
+    FeedLine,
+    FollowLine,
+    HaltLine,
+    LeaderLine,
+    PositionLine,
+    Summary,
+    UnfollowLine,
+    WorkingLine,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What rules beside the world: the policy, by version and tape offset, and the words."""
+
+    version: int | None
+    offset: int | None
+    words: Words
 
 
 def summarise(
@@ -17,9 +38,11 @@ def summarise(
     markets: Markets,
     leaders: dict[Wallet, LeaderView],
     accounts: dict[Account, AccountState],
-) -> journal.Summary:
+    in_force: InForce,
+) -> Summary:
     """State of a shard at this fold time, one line a position, account, leader's token, feed."""
-    return journal.Summary(
+    words = in_force.words
+    return Summary(
         now_ms=clock.now_ms,
         accounts=tuple(_account_line(name, account) for name, account in accounts.items()),
         positions=tuple(
@@ -33,7 +56,7 @@ def summarise(
             for intent in account.working.values()
         ),
         leaders=tuple(
-            journal.LeaderLine(
+            LeaderLine(
                 leader=wallet,
                 token=token,
                 exposure_micro=exposure,
@@ -47,6 +70,22 @@ def summarise(
         ),
         feeds=_feeds(clock, policy),
         counts={"ticks": clock.ticks, "markets": len(markets.by_condition)},
+        policy_version=in_force.version,
+        policy_offset=in_force.offset,
+        follows=tuple(
+            _follow_line(name, account, each)
+            for name, account in accounts.items()
+            for each in account.followed
+        ),
+        unfollowed=tuple(
+            UnfollowLine(account=name, leader=wallet, word_offset=said.offset)
+            for (name, wallet), said in words.said.items()
+            if said.terms is None
+        ),
+        halts=tuple(
+            HaltLine(scope=scope, subject=subject, account=name, word_offset=offset)
+            for (scope, subject, name), offset in words.halts.items()
+        ),
     )
 
 
@@ -69,9 +108,19 @@ def _tokens(
     ]
 
 
-def _working_line(name: Account, account: AccountState, intent: Intent) -> journal.WorkingLine:
+def _follow_line(name: Account, account: AccountState, followed: Followed) -> FollowLine:
+    return FollowLine(
+        account=name,
+        leader=followed.leader,
+        terms=followed.terms,
+        since_ms=account.since_ms.get(followed.leader),
+        word_offset=followed.word_offset,
+    )
+
+
+def _working_line(name: Account, account: AccountState, intent: Intent) -> WorkingLine:
     order = account.orders[intent]
-    return journal.WorkingLine(
+    return WorkingLine(
         intent=intent,
         account=name,
         token=order.token,
@@ -82,9 +131,9 @@ def _working_line(name: Account, account: AccountState, intent: Intent) -> journ
     )
 
 
-def _account_line(name: Account, account: AccountState) -> journal.AccountLine:
+def _account_line(name: Account, account: AccountState) -> AccountLine:
     positions = account.positions.values()
-    return journal.AccountLine(
+    return AccountLine(
         account=name,
         cash_micro=account.cash_micro,
         cash_as_of_ms=account.cash_as_of_ms if account.cash_micro is not None else None,
@@ -104,7 +153,7 @@ def _position_line(
     markets: Markets,
     leaders: dict[Wallet, LeaderView],
     token: Token,
-) -> journal.PositionLine:
+) -> PositionLine:
     position = account.positions.get(token)
     market = markets.of(token)
     payouts = market.payouts if market is not None else None
@@ -113,7 +162,7 @@ def _position_line(
     bids = decode_levels(book.depth.bids) if book is not None else []
     hold = account.holds.get(token)
     targets = [] if payouts is not None else shares_of(account, leaders, markets, token)
-    return journal.PositionLine(
+    return PositionLine(
         account=name,
         token=token,
         condition=market.meta.condition if market is not None else Condition(""),
@@ -137,9 +186,9 @@ def _baselines(accounts: Iterable[AccountState], wallet: Wallet, token: Token) -
     return bases or [0]
 
 
-def _feeds(clock: FoldClock, policy: PolicyDocument) -> tuple[journal.FeedLine, ...]:
+def _feeds(clock: FoldClock, policy: PolicyDocument) -> tuple[FeedLine, ...]:
     return tuple(
-        journal.FeedLine(
+        FeedLine(
             producer=key,
             feed=name,
             state=feed.state if clock.alive(key, policy.producer_silence_ms) else "down",

@@ -14,7 +14,7 @@ A value that does not fit its column raises one of UNFIT; nothing is ever rounde
 """
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -115,6 +115,8 @@ def _cell(info: mi.Type, field: str, length: bool) -> Cell:
             return _LEVELS
         case mi.UnionType(types=(inner, mi.NoneType())) if type(inner) in (mi.IntType, mi.StrType):
             return _cell(inner, field, length)
+        case mi.UnionType(types=(mi.StructType() as inner, mi.NoneType())):
+            return _optional(_cell(inner, field, length))
         case mi.VarTupleType(item_type=item) | mi.ListType(item_type=item):
             return _list(_cell(item, field, length))
         case mi.TupleType(item_types=items) if len({type(item) for item in items}) == 1:
@@ -167,6 +169,18 @@ def _struct(columns: tuple[Column, ...]) -> Cell:
         return pa.StructArray.from_arrays([c.array(values) for c in columns], fields=fields)
 
     return Cell(pa.struct(fields), array)
+
+
+def _optional(cell: Cell) -> Cell:
+    """A cell that may be missing: those that are there, with nulls in between."""
+
+    def array(values: Sequence[Any]) -> pa.Array:
+        numbers = count()
+        places = [None if value is None else next(numbers) for value in values]
+        there = cell.array([value for value in values if value is not None])
+        return there.take(pa.array(places, pa.int64()))
+
+    return Cell(cell.type, array)
 
 
 def _levels() -> Cell:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.status import Line, Status
-from schemas.records.journal import AccountLine
+from schemas.records.summary import AccountLine
 from schemas.units import format_micro
 
 

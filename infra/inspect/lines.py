@@ -24,6 +24,7 @@ Shape = Literal["record", "sealed", "frame"]
 
 COLOURS: Final[dict[str, str]] = {
     **dict.fromkeys(("Genesis", "FlowStarted", "ConnectorStarted", "Policy"), "magenta"),
+    **dict.fromkeys(("Follow", "Unfollow", "Halt", "Resume", "WordAdopted"), "bright_magenta"),
     **dict.fromkeys(("PolicyAdopted", "LeaderFollowed", "LeaderUnfollowed"), "magenta"),
     **dict.fromkeys(("Tick", "ReadDone", "ReportAsked", "Cursor", "Watch"), "bright_black"),
     **dict.fromkeys(("Depth", "BookEpoch", "MarketMeta", "MarketClosed"), "blue"),
@@ -35,7 +36,10 @@ COLOURS: Final[dict[str, str]] = {
     **dict.fromkeys(("OrderProgress", "OrderExpired", "OrderAbsent"), "bright_green"),
     **dict.fromkeys(("OrderHeld", "HoldEnded"), "yellow"),
     **dict.fromkeys(("PositionsReport", "BalanceReport", "OpenOrdersReport", "Summary"), "white"),
-    **dict.fromkeys(("Alarm", "DriftFound", "PositionCorrected", "Undecodable"), "red"),
+    **dict.fromkeys(
+        ("Alarm", "DriftFound", "PositionCorrected", "Undecodable", "WordRefused"), "red"
+    ),
+    **dict.fromkeys(("WordRefused",), "red"),
     **dict.fromkeys(("LeaderIncomplete", "LeaderMarked", "LeaderFillWithdrawn"), "red"),
 }
 UNDECODABLE: Final = "UNDECODABLE"

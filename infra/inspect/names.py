@@ -1,6 +1,7 @@
 """Names of tokens, markets and wallets, learned from records as they pass. Pure.
 
-Markets are named by MarketMeta (and by the lines of a Summary), wallets by the Policy. What nobody
+Markets are named by MarketMeta (and by the lines of a Summary), wallets by the Policy and a
+Follow. What nobody
 has named is shown by the beginning of its identifier, which every filter takes as well.
 """
 
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field
 from infra.inspect.human import short
 from schemas.policy import PolicyDocument
 from schemas.records.base import Record
-from schemas.records.journal import Summary
 from schemas.records.market import MarketMeta
+from schemas.records.operator import Follow
+from schemas.records.summary import Summary
 from schemas.records.system import Policy
 
-NAMING = frozenset({"MarketMeta", "Policy", "Summary"})
+NAMING = frozenset({"MarketMeta", "Policy", "Follow", "Summary"})
 """Kinds that name something."""
 
 
@@ -34,11 +36,16 @@ class Names:
                     self.outcomes[outcome.token] = (record.condition, outcome.name)
             case Policy():
                 self.learn_policy(record.document)
+            case Follow() if record.name:
+                self.wallets[record.leader] = record.name
             case Summary():
                 for line in record.positions:
                     if line.title:
                         self.titles[line.condition] = line.title
                         self.outcomes[line.token] = (line.condition, line.outcome)
+                for followed in record.follows:
+                    if followed.terms.name:
+                        self.wallets[followed.leader] = followed.terms.name
 
     def learn_policy(self, policy: PolicyDocument) -> None:
         """Leaders' names, and our own accounts' wallets under the accounts' names."""

@@ -21,8 +21,9 @@ from infra.inspect.human import (
 from infra.inspect.names import Names
 from schemas.codec import decode_levels
 from schemas.policy import AccountPolicy, LeaderPolicy
-from schemas.records import leader, market, own, system
+from schemas.records import leader, market, operator, own, system
 from schemas.records.base import Record
+from schemas.units import MICRO
 
 ROWS_SHOWN = 4
 
@@ -247,3 +248,46 @@ def _(r: own.OrderExpired, names: Names) -> str:
 def _(r: own.OrderAbsent, names: Names) -> str:
     looked = f"{r.lookups} look-ups over {span(r.last_lookup_ms - r.first_lookup_ms)}"
     return f"{r.intent} order {short(r.order)}: {looked}, last POST {clock(r.last_post_ms)}"
+
+
+def about(scope: operator.Scope, subject: str, account: str | None, names: Names) -> str:
+    """What an operator's word is about: an account, or a leader or token for one or for all."""
+    if scope == "account":
+        return f"account {subject}"
+    shown = names.token(subject) if scope == "token" else names.wallet(subject)
+    return f"{scope} {shown} for {account or 'every account'}"
+
+
+def terms(r: operator.Follow | operator.FollowTerms) -> str:
+    """Terms of a Follow."""
+    weight = r.weight_micro if isinstance(r, operator.FollowTerms) else MICRO
+    by = f" by weight {amount(weight)}" if weight != MICRO else ""
+    return (
+        f"ratio {amount(r.ratio_micro)}{by}, cap {usd(r.cap_usd_micro)}, start {r.start}, "
+        f"pairs {r.pairs}"
+    )
+
+
+def because(reason: str) -> str:
+    """What the operator gave as a reason, if anything."""
+    return f": {reason}" if reason else ""
+
+
+@told.register
+def _(r: operator.Follow, names: Names) -> str:
+    return f"{r.account} follows {names.wallet(r.leader)}, {terms(r)}{because(r.reason)}"
+
+
+@told.register
+def _(r: operator.Unfollow, names: Names) -> str:
+    return f"{r.account} no longer follows {names.wallet(r.leader)}{because(r.reason)}"
+
+
+@told.register
+def _(r: operator.Halt, names: Names) -> str:
+    return f"{about(r.scope, r.subject, r.account, names)}{because(r.reason)}"
+
+
+@told.register
+def _(r: operator.Resume, names: Names) -> str:
+    return f"{about(r.scope, r.subject, None, names)}{because(r.reason)}"

@@ -13,8 +13,9 @@ from infra.inspect.human import (
     usd,
 )
 from infra.inspect.names import Names
-from infra.inspect.phrases import some, told, who
+from infra.inspect.phrases import about, because, some, terms, told, who
 from schemas.records import journal
+from schemas.records.summary import Summary
 
 __all__ = ["told"]
 
@@ -22,6 +23,19 @@ __all__ = ["told"]
 @told.register
 def _(r: journal.PolicyAdopted, names: Names) -> str:
     return f"v{r.version}"
+
+
+@told.register
+def _(r: journal.WordAdopted, names: Names) -> str:
+    on = f" at {terms(r.terms)}" if r.terms is not None else ""
+    place = f"word at {r.word_offset}"
+    return f"{r.word} {about(r.scope, r.subject, r.account, names)}{on}, {place}{because(r.reason)}"
+
+
+@told.register
+def _(r: journal.WordRefused, names: Names) -> str:
+    subject = about(r.scope, r.subject, r.account, names)
+    return f"{r.word} {subject}: {r.why}, word at {r.word_offset}{because(r.reason)}"
 
 
 @told.register
@@ -153,13 +167,15 @@ def _(r: journal.Alarm, names: Names) -> str:
 
 
 @told.register
-def _(r: journal.Summary, names: Names) -> str:
+def _(r: Summary, names: Names) -> str:
     cash = [f"{each.account} cash {usd(each.cash_micro)}" for each in r.accounts]
     invested = usd(sum(each.invested_micro for each in r.accounts))
     down = [f"{each.feed} {each.state}" for each in r.feeds if each.state != "up"]
+    halts = [about(each.scope, each.subject, each.account, names) for each in r.halts]
+    halted = f", HALTED {some(halts)}" if halts else ""
     return (
         f"{clock(r.now_ms)}: {some(cash)}, invested {invested}, {len(r.positions)} tokens, "
-        f"{len(r.working)} working orders, {some(down) or 'all feeds up'}"
+        f"{len(r.working)} working orders, {some(down) or 'all feeds up'}{halted}"
     )
 
 

@@ -18,12 +18,40 @@ from schemas.records.base import (
     Token,
     Wallet,
 )
+from schemas.records.operator import FollowTerms, Scope
 
 
 class PolicyAdopted(Record, frozen=True):
     """From here on this policy rules."""
 
     version: int
+
+
+class WordAdopted(Record, frozen=True):
+    """An operator's word is obeyed from here on; word_offset is where it stands on the tape.
+
+    terms: those of a Follow. account: whom it is for; None is every account.
+    """
+
+    word: Literal["Follow", "Unfollow", "Halt", "Resume"]
+    word_offset: int
+    scope: Scope
+    subject: str
+    account: Account | None
+    terms: FollowTerms | None
+    reason: str
+
+
+class WordRefused(Record, frozen=True):
+    """An operator's word changed nothing, because of what `why` names; reason is the operator's."""
+
+    word: Literal["Follow", "Unfollow", "Halt", "Resume"]
+    word_offset: int
+    scope: Scope
+    subject: str
+    account: Account | None
+    why: str
+    reason: str
 
 
 class LeaderFollowed(Record, frozen=True):
@@ -256,83 +284,6 @@ class Alarm(Record, frozen=True):
     subject: str
     detail: str
     numbers: dict[str, int]
-
-
-class PositionLine(Part, frozen=True):
-    """One token in a Summary. settled: shares of a resolved market, redeemable at payout."""
-
-    account: Account
-    token: Token
-    condition: Condition
-    outcome: str
-    title: str
-    target_micro: int
-    position_micro: int
-    confirmed_micro: int
-    in_flight_micro: int
-    cost_micro: int
-    bid_micro: int | None
-    bid_as_of_ms: int | None
-    hold: str | None
-    settled_micro: int
-    payout_micro: int | None
-
-
-class AccountLine(Part, frozen=True):
-    """One account in a Summary; cash None until a balance report came."""
-
-    account: Account
-    cash_micro: int | None
-    cash_as_of_ms: int | None
-    invested_micro: int
-    reserved_micro: int
-    realised_micro: int
-    fees_micro: int
-    working: int
-    orders: int
-    fills: int
-
-
-class LeaderLine(Part, frozen=True):
-    """One leader's copyable exposure of one token in a Summary."""
-
-    leader: Wallet
-    token: Token
-    exposure_micro: int
-    baseline_micro: int
-
-
-class WorkingLine(Part, frozen=True):
-    """One order without an end in a Summary."""
-
-    intent: Intent
-    account: Account
-    token: Token
-    side: Side
-    shares_micro: int
-    limit_micro: int
-    state: str
-
-
-class FeedLine(Part, frozen=True):
-    """One feed in a Summary; age_ms None if it never had data."""
-
-    producer: str
-    feed: str
-    state: str
-    age_ms: int | None
-
-
-class Summary(Record, frozen=True):
-    """Everything `status` shows, each summary_every of fold time."""
-
-    now_ms: int
-    accounts: tuple[AccountLine, ...]
-    positions: tuple[PositionLine, ...]
-    working: tuple[WorkingLine, ...]
-    leaders: tuple[LeaderLine, ...]
-    feeds: tuple[FeedLine, ...]
-    counts: dict[str, int]
 
 
 class Watch(Record, frozen=True):

@@ -74,6 +74,7 @@ class Chaos(Venue):
             (3, self.move),
             (3, self.break_book),
             (2, self.policy),
+            (3, self.operator),
             (1, self.restart),
             (1, self.incomplete),
             (1, self.by_hand),
@@ -195,6 +196,33 @@ class Chaos(Venue):
             leader.LeaderIncomplete(leader=wallet, instance=self.name("i"), reason="unknown_row")
         )
 
+    def operator(self) -> None:
+        """A word: mostly one that can be obeyed, and halts that are soon over."""
+        chance, world = self.chance, self.world
+        account, leader = chance.choice([*ACCOUNTS, "nobody"]), chance.choice(LEADERS)
+        scope, subject = chance.choice(
+            [("account", account), ("leader", leader), ("token", chance.choice(TOKENS))]
+        )
+        only = None if scope == "account" else chance.choice([None, account])
+        ratio, start = chance.choice(["0.05", "0.1", "0.3"]), chance.choice(["now", "converge"])
+        chance.choice(
+            [
+                lambda: world.follow(leader, ratio, account=account, start=start),
+                lambda: world.unfollow(leader, account),
+                lambda: world.halt(scope, subject, only),
+                lambda: world.resume(scope, subject),
+            ]
+        )()
+
+    def plain_words(self) -> None:
+        """Nothing is halted, and who was spoken of is followed as the plain policy would."""
+        words = self.world.state.plan.words
+        for scope, subject, _ in list(words.halts):
+            if any(key[:2] == (scope, subject) for key in words.halts):
+                self.world.resume(scope, subject)
+        for account, wallet in list(words.said):
+            self.world.follow(wallet, account=account)
+
     def policy(self, plain: bool = False) -> None:
         chance = self.chance
 
@@ -249,6 +277,7 @@ class Chaos(Venue):
         """Faults stop: everything is told, answered, read and reported until nothing moves."""
         world = self.world
         self.policy(plain=True)
+        self.plain_words()
         while self.untold:
             self.untold.pop(0)()
         for market in MARKETS:

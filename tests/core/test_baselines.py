@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from flows.core.exposure import excess, lowered
 from schemas.policy import AccountPolicy, LeaderPolicy
 from schemas.records import journal, system
+from schemas.records.summary import Summary
 from tests.core.tape import DOWN, LEADER, OWN, UP, micro
 from tests.core.world import World
 
@@ -250,7 +251,7 @@ def test_a_summary_lists_what_could_be_copied_and_not_what_he_held_before() -> N
     world = held_before({UP: "1000", DOWN: "400"})
     world.fills("300")
     world.wait(12_000)
-    found = world.of(journal.Summary)[-1].leaders
+    found = world.of(Summary)[-1].leaders
     assert [(each.token, each.exposure_micro, each.baseline_micro) for each in found] == [
         (UP, micro("1300"), micro("1000"))
     ]

@@ -17,8 +17,8 @@ from flows.core import leaders, planning, watching
 from flows.core.fold import Entry, FoldState, fold, seal
 from flows.core.sealing import Sealed
 from schemas import codec
-from schemas.records import journal
 from schemas.records.base import Record
+from schemas.records.summary import Summary
 from tests.core.chaos import Chaos
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def lines() -> list[bytes]:
     """A tape with a bit of everything, as bytes."""
-    tape = Chaos(9).begin().run(300).world.tape
+    tape = Chaos(5).begin().run(300).world.tape
     return [codec.encode(record) for record in tape]
 
 
@@ -67,6 +67,7 @@ SCRIPT = """
 import hashlib, sys
 from flows.core.fold import FoldState, fold
 from schemas import codec
+from schemas.records.summary import Summary
 state, digest = FoldState(), hashlib.sha256()
 for n, line in enumerate(open(sys.argv[1], "rb")):
     for sealed in fold(state, n, codec.decode(line.rstrip(b"\\n"))):
@@ -167,5 +168,5 @@ def only_asks(decide: Callable[..., Iterator[Record]], state: Any, n: int, recor
 def test_a_summary_is_written_each_interval_of_fold_time(started) -> None:
     world = started(summary_every_ms=10_000)
     world.wait(60_000)
-    times = [e.now_ms for e in world.of(journal.Summary)]
+    times = [e.now_ms for e in world.of(Summary)]
     assert {after - before for before, after in pairwise(times)} == {10_000}

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.policy import LeaderPolicy
 from schemas.records import journal
+from schemas.records.summary import PositionLine, Summary
 from tests.core.tape import DOWN, LEADER, MARKET, UP, micro
 from tests.core.world import World
 
@@ -19,12 +20,12 @@ def holding(**changes: Any) -> World:
     return world
 
 
-def summary(world: World) -> journal.Summary:
+def summary(world: World) -> Summary:
     world.wait(11_000)
-    return world.of(journal.Summary)[-1]
+    return world.of(Summary)[-1]
 
 
-def line(world: World, token: str = UP) -> journal.PositionLine:
+def line(world: World, token: str = UP) -> PositionLine:
     return next(p for p in summary(world).positions if p.token == token)
 
 

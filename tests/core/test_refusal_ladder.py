@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.records import journal, leader, own, system
+from schemas.records.summary import Summary
 from tests.core.steps import worlds_beginning
 from tests.core.tape import LEADER, UP, micro
 from tests.core.world import World
@@ -17,7 +18,7 @@ def test_a_tape_without_policy_leads_to_nothing() -> None:
     world.fills("500")
     world.meta()
     world.wait(2_000)
-    assert {type(event) for event in world.events} == {journal.Summary, journal.Watch}
+    assert {type(event) for event in world.events} == {Summary, journal.Watch}
 
 
 def test_the_ladder_at_the_beginning_of_a_tape() -> None:

@@ -1,16 +1,16 @@
 """The Summary: what `status` shows is what the fold holds, each interval of fold time."""
 
-from schemas.records import journal
+from schemas.records.summary import Summary
 from tests.core.tape import LEADER, MARKET, UP, micro
 from tests.core.world import World
 
 
-def summary(world: World) -> journal.Summary:
+def summary(world: World) -> Summary:
     """The next one."""
-    before = len(world.of(journal.Summary))
-    while len(world.of(journal.Summary)) == before:
+    before = len(world.of(Summary))
+    while len(world.of(Summary)) == before:
         world.tick()
-    return world.of(journal.Summary)[-1]
+    return world.of(Summary)[-1]
 
 
 def test_a_position_with_its_order_its_hold_and_its_value(started) -> None:
@@ -84,7 +84,7 @@ def test_leaders_with_exposure_and_baseline_and_feeds_with_their_age(started) ->
     world.silent = ("account",)
     world.wait(400, feeds=world.stale("market", 5_000))
     world.tick(9_900, feeds=world.stale("market", 5_000))
-    found = world.of(journal.Summary)[-1]
+    found = world.of(Summary)[-1]
     (line,) = found.leaders
     assert (line.leader, line.token, line.exposure_micro) == (LEADER, UP, micro("700"))
     assert line.baseline_micro == 0

@@ -4,7 +4,7 @@ import pickle
 from typing import Any
 
 from flows.core.account import AccountState, shares_of
-from schemas.records import journal, own, system
+from schemas.records import journal, operator, own, system
 from schemas.records.base import Record
 from schemas.units import ceil_mul, format_micro
 from tests.core.tape import DOWN, LEADER, OWN, UP, Tape, condition_of, micro
@@ -92,6 +92,40 @@ class World(Tape):
                 answered_ms=self.now_ms,
             )
         )
+
+    def follow(
+        self,
+        leader: str = LEADER,
+        ratio: str = "0.1",
+        cap: str = "1000",
+        account: str = "main",
+        *,
+        start: str = "now",
+    ) -> list[Record]:
+        """An operator's word; the three below are others."""
+        return self.append(
+            operator.Follow(
+                account=account,
+                leader=leader,
+                name="",
+                ratio_micro=micro(ratio),
+                cap_usd_micro=micro(cap),
+                start=start,
+                pairs="cash",
+                reason="by hand",
+            )
+        )
+
+    def unfollow(self, leader: str = LEADER, account: str = "main") -> list[Record]:
+        return self.append(operator.Unfollow(account=account, leader=leader, reason="by hand"))
+
+    def halt(self, scope: str, subject: str, account: str | None = None) -> list[Record]:
+        return self.append(
+            operator.Halt(scope=scope, subject=subject, account=account, reason="by hand")
+        )
+
+    def resume(self, scope: str, subject: str) -> list[Record]:
+        return self.append(operator.Resume(scope=scope, subject=subject, reason="by hand"))
 
     def open_orders(self, *rows: own.OpenOrder, complete: bool = True) -> list[Record]:
         return self.append(

@@ -85,6 +85,27 @@ def test_instants_lengths_and_amounts_are_named_without_their_units() -> None:
     }
 
 
+class Maybe(msgspec.Struct, kw_only=True):
+    """A struct inside another that may be missing."""
+
+    inner: Amount | None
+
+
+@given(st.lists(st.none() | INT64))
+def test_a_struct_that_may_be_missing_is_null_where_it_is(paid: list[int | None]) -> None:
+    rest = {"left_micro": None, "seen_ms": 0, "recv_ns": 0, "age_ms": 0, "count": 0}
+    made = [
+        Maybe(inner=None if n is None else Amount(paid_micro=n, by_name_micro={"x": n}, **rest))
+        for n in paid
+    ]
+    (column,) = columns_of(Maybe)
+    found = column.array(made)
+    assert found.type == column.cell.type
+    assert [row and row["paid"] for row in found.to_pylist()] == [
+        None if n is None else micro(n) for n in paid
+    ]
+
+
 def test_a_policy_holds_lengths_of_time_and_records_name_theirs() -> None:
     document = next(c for c in columns_of(Policy) if c.name == "document")
     assert document.cell.type.field("order_ttl").type == pa.duration("ms")

@@ -18,6 +18,7 @@ from infra.demo.evidence import Evidence, Placed
 from infra.demo.measure import holds, hops, slippage
 from schemas import codec
 from schemas.records import journal
+from schemas.records.summary import Summary
 
 DOCS = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
@@ -82,7 +83,7 @@ def test_every_example_prints_what_the_page_shows(examples: dict[str, Any]) -> N
 def test_positions_over_time_end_where_the_last_summary_says(
     examples: dict[str, Any], evidence: Evidence
 ) -> None:
-    last = evidence.of(journal.Summary)[-1]
+    last = evidence.of(Summary)[-1]
     summed: Counter[str] = Counter()
     for fill in evidence.of(journal.FillBooked):
         summed[fill.token] += fill.shares_micro if fill.side == "BUY" else -fill.shares_micro

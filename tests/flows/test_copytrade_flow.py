@@ -24,6 +24,7 @@ from flows.engine.rows import TapeRow
 from schemas import codec
 from schemas.records import journal, system
 from schemas.records.base import Record
+from schemas.records.summary import Summary
 
 
 class Crash(Exception):
@@ -139,7 +140,7 @@ def test_the_recorded_tape_holds_orders_a_reversal_and_a_sell(tape: list[Record]
     assert len(requests) >= 5
     assert any(r.side == "SELL" for r in requests)
     assert any(isinstance(e, journal.FillSettled) and e.status == "FAILED" for e in events)
-    assert any(isinstance(e, journal.Summary) for e in events)
+    assert any(isinstance(e, Summary) for e in events)
 
 
 def test_a_flow_that_meets_newer_rules_stops(tape: list[Record], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from infra.status import Status, as_json, status_of
 from schemas import codec
 from schemas.records import journal
+from schemas.records.summary import Summary
 from schemas.units import parse_micro
 from tests.core.conftest import UP, World
 
@@ -32,7 +33,7 @@ def filled(world: World, size: str, n: int = 1) -> None:
 
 
 def since_newest_summary(events: list) -> list:
-    starts = [i for i, (_, e) in enumerate(events) if isinstance(e, journal.Summary)]
+    starts = [i for i, (_, e) in enumerate(events) if isinstance(e, Summary)]
     return events[starts[-1] :]
 
 

@@ -15,19 +15,20 @@ MARKET_KINDS = {
     *("ExposureRebased", "BaselineLowered", "LeaderFillWithdrawn", "DriftFound"),
     "PositionCorrected",
     *("OrderRequested", "OrderHeld", "HoldEnded", "OrderProgress", "FillBooked", "FillSettled"),
-    *("PositionSettled", "Summary", "Watch"),
+    *("PositionSettled", "Summary", "Watch", "Halt", "Resume", "WordAdopted"),
 }
 LEADER_KINDS = {
     *("Policy", "LeaderFills", "LeaderMove", "ReadDone", "LeaderIncomplete", "LeaderFollowed"),
     *("LeaderUnfollowed", "NetDelta", "ExposureRebased", "BaselineLowered"),
     *("LeaderFillWithdrawn", "LeaderMarked"),
-    *("Summary", "Cursor"),
+    *("Summary", "Cursor", "Follow", "Unfollow", "Halt", "WordAdopted", "WordRefused"),
 }
 ACCOUNT_KINDS = {
     *("Genesis", "Policy", "OwnFill", "ReportAsked", "PositionsReport", "BalanceReport"),
     *("OpenOrdersReport", "OrderSigned", "OrderAnswered", "OrderExpired", "OrderAbsent"),
     *("DriftFound", "PositionCorrected", "OrderRequested", "OrderHeld", "HoldEnded"),
     *("OrderProgress", "FillBooked", "FillSettled", "PositionSettled", "Summary"),
+    *("Follow", "Unfollow", "Halt", "WordAdopted"),
 }
 
 

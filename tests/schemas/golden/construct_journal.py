@@ -7,11 +7,35 @@ belongs in sealed.jsonl, the others in journal.jsonl.
 import sys
 from typing import Final
 
-from construct_tape import BOUGHT, INTENT, LEADER, MAIN, MARKET, NOW_MS, NOW_NS, ORDER, TRADE, UP
+from construct_tape import (
+    BOUGHT,
+    INTENT,
+    LEADER,
+    MAIN,
+    MARKET,
+    NOW_MS,
+    NOW_NS,
+    ORDER,
+    OTHER,
+    TRADE,
+    UP,
+)
 
 from schemas.codec import Envelope, encode, seal
 from schemas.records import journal
-from schemas.records.base import Record
+from schemas.records.base import Account, Record
+from schemas.records.operator import FollowTerms
+from schemas.records.summary import (
+    AccountLine,
+    FeedLine,
+    FollowLine,
+    HaltLine,
+    LeaderLine,
+    PositionLine,
+    Summary,
+    UnfollowLine,
+    WorkingLine,
+)
 
 REQUESTED: Final = journal.OrderRequested(
     intent=INTENT,
@@ -45,8 +69,44 @@ REQUESTED: Final = journal.OrderRequested(
     signal_recv_ns=NOW_NS,
 )
 
+TERMS: Final = FollowTerms(
+    name="the quick one",
+    ratio_micro=50_000,
+    weight_micro=1_000_000,
+    cap_usd_micro=300_000_000,
+    start="now",
+    pairs="cash",
+)
+
 JOURNAL: Final[tuple[Record, ...]] = (
     journal.PolicyAdopted(version=3),
+    journal.WordAdopted(
+        word="Follow",
+        word_offset=10_400,
+        scope="leader",
+        subject=LEADER,
+        account=MAIN,
+        terms=TERMS,
+        reason="good at football",
+    ),
+    journal.WordAdopted(
+        word="Halt",
+        word_offset=10_401,
+        scope="token",
+        subject=UP,
+        account=None,
+        terms=None,
+        reason="disputed result",
+    ),
+    journal.WordRefused(
+        word="Unfollow",
+        word_offset=10_402,
+        scope="leader",
+        subject=LEADER,
+        account=Account("nobody"),
+        why="unknown_account",
+        reason="",
+    ),
     journal.LeaderFollowed(leader=LEADER, since_ms=NOW_MS),
     journal.LeaderUnfollowed(leader=LEADER),
     journal.NetDelta(
@@ -148,10 +208,10 @@ JOURNAL: Final[tuple[Record, ...]] = (
     journal.Alarm(
         name="late_fill", subject=INTENT, detail="a fill of an ended order", numbers={"late_ms": 9}
     ),
-    journal.Summary(
+    Summary(
         now_ms=NOW_MS,
         accounts=(
-            journal.AccountLine(
+            AccountLine(
                 account=MAIN,
                 cash_micro=1_995_000_000,
                 cash_as_of_ms=NOW_MS - 3_000,
@@ -165,7 +225,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
             ),
         ),
         positions=(
-            journal.PositionLine(
+            PositionLine(
                 account=MAIN,
                 token=UP,
                 condition=MARKET,
@@ -184,7 +244,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
             ),
         ),
         working=(
-            journal.WorkingLine(
+            WorkingLine(
                 intent=INTENT,
                 account=MAIN,
                 token=UP,
@@ -195,15 +255,24 @@ JOURNAL: Final[tuple[Record, ...]] = (
             ),
         ),
         leaders=(
-            journal.LeaderLine(
+            LeaderLine(
                 leader=LEADER, token=UP, exposure_micro=150_000_000, baseline_micro=-12_000_001
             ),
         ),
         feeds=(
-            journal.FeedLine(producer="public", feed="market", state="up", age_ms=40),
-            journal.FeedLine(producer="public", feed="activity", state="down", age_ms=None),
+            FeedLine(producer="public", feed="market", state="up", age_ms=40),
+            FeedLine(producer="public", feed="activity", state="down", age_ms=None),
         ),
         counts={"orders": 4, "held": 17},
+        policy_version=3,
+        policy_offset=10_377,
+        follows=(
+            FollowLine(
+                account=MAIN, leader=LEADER, terms=TERMS, since_ms=NOW_MS, word_offset=10_400
+            ),
+        ),
+        unfollowed=(UnfollowLine(account=MAIN, leader=OTHER, word_offset=10_378),),
+        halts=(HaltLine(scope="token", subject=UP, account=None, word_offset=10_401),),
     ),
     journal.Watch(what="token", subject=UP, on=True, why="target"),
     journal.Cursor(feed="trades", subject=LEADER, upto_ms=NOW_MS - 10_500),

@@ -10,7 +10,7 @@ from typing import Final
 
 from schemas.codec import encode, encode_levels
 from schemas.policy import AccountPolicy, LeaderPolicy, PolicyDocument
-from schemas.records import leader, market, own, system
+from schemas.records import leader, market, operator, own, system
 from schemas.records.base import (
     Account,
     Condition,
@@ -23,6 +23,7 @@ from schemas.records.base import (
 )
 
 LEADER = Wallet("0x" + "1eade7" * 6 + "0042")
+OTHER = Wallet("0x" + "07be" * 10)
 OURS = Wallet("0x" + "c0ffee" * 6 + "0001")
 MAIN = Account("main")
 UP = Token("71321045679252212594626385532706912750332728571942532289631379312455583992563")
@@ -230,6 +231,20 @@ TAPE: Final[tuple[Record, ...]] = (
         first_lookup_ms=NOW_MS + 1_004,
         last_lookup_ms=NOW_MS + 11_004,
     ),
+    operator.Follow(
+        account=MAIN,
+        leader=LEADER,
+        name="the quick one",
+        ratio_micro=50_000,
+        cap_usd_micro=300_000_000,
+        start="now",
+        pairs="cash",
+        reason="good at football",
+    ),
+    operator.Unfollow(account=MAIN, leader=LEADER, reason="trades against himself"),
+    operator.Halt(scope="token", subject=UP, account=MAIN, reason="disputed result"),
+    operator.Halt(scope="leader", subject=LEADER, account=None, reason="hacked, they say"),
+    operator.Resume(scope="token", subject=UP, reason="the dispute is over"),
 )
 
 if __name__ == "__main__":
