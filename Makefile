@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test check format lint types floors lock clean
+.PHONY: help demo test bench check format lint types floors lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -35,6 +35,9 @@ test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile --ignore tests/e2e
 	$(BIN)/python -m pytest --quiet tests/e2e
 endif
+
+bench: $(VENV)/dev.stamp ## what it costs, against the last table; BENCH=--write records it, BENCH='--only latency'
+	$(BIN)/python tests/bench/run.py $(BENCH)
 
 check: format-check lint types floors test ## format, lint, strict types, import floors, tests
 

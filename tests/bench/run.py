@@ -1,0 +1,93 @@
+"""`make bench`: every figure of the pipeline's cost in one run, against the real Kafka.
+
+`python tests/bench/run.py` prints a table with the noise of each figure, its aim, and the change
+since the table in ARCHITECTURE.md; `--write` puts the new one there. `--only PART` runs one part
+(and writes nothing), `--quick` takes sizes that only show that the harness works.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+import latency
+import throughput
+from figures import DOCUMENT, BenchFailed, Figure, machine, printed, replaced, standing, written
+from rich.console import Console
+from scene import Shape
+
+from infra.children import ChildDied
+from infra.kafka.cluster import KafkaCluster, archived
+from infra.kafka.install import SMALL_HEAP, KafkaUnavailable
+
+# A busy machine may fall silent for seconds without the broker being declared dead.
+CALM_SESSIONS = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "1000"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much is measured. shape: a minute of the mix, for throughput as for latency."""
+
+    runs: int
+    shape: Shape
+
+
+FULL = Sizes(runs=3, shape=Shape(records=60_000))
+QUICK = Sizes(runs=1, shape=Shape(records=3_000, tokens=40, leaders=4))
+Part = Callable[[str, Sizes], list[Figure]]
+PARTS: dict[str, Part] = {
+    "throughput": lambda at, sizes: throughput.measure(at, shape=sizes.shape, runs=sizes.runs),
+    "latency": lambda at, sizes: latency.measure(at, shape=sizes.shape),
+}
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """The one that TRUECOPY_KAFKA names, or one of our own for as long as this runs."""
+    named = os.environ.get("TRUECOPY_KAFKA")
+    if named:
+        yield named
+        return
+    with KafkaCluster(jvm=[*SMALL_HEAP, *archived()], properties=CALM_SESSIONS) as cluster:
+        yield cluster.bootstrap
+
+
+def measure(names: Sequence[str], sizes: Sizes, console: Console) -> list[Figure]:
+    """Run the parts one after the other, saying how long each took."""
+    figures: list[Figure] = []
+    with broker() as bootstrap:
+        for name in names:
+            began = time.monotonic()
+            figures += PARTS[name](bootstrap, sizes)
+            console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
+    return figures
+
+
+@click.command()
+@click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="Run this part only.")
+@click.option("--write", is_flag=True, help="Put the table into ARCHITECTURE.md.")
+@click.option("--quick", is_flag=True, help="Tiny sizes: shows that it works, measures nothing.")
+def main(only: tuple[str, ...], write: bool, quick: bool) -> None:
+    """Measure, print, and with --write record what the pipeline costs."""
+    if write and (only or quick):
+        raise click.UsageError("--write records a whole run: leave --only and --quick out")
+    logging.basicConfig(level=logging.ERROR)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    try:
+        figures = measure(only or list(PARTS), QUICK if quick else FULL, console)
+    except (BenchFailed, ChildDied, KafkaUnavailable) as error:
+        console.print(f"stopped: {error}", style="red", markup=False)
+        sys.exit(1)
+    document = DOCUMENT.read_text()
+    console.print(printed(figures, standing(document)))
+    if write:
+        DOCUMENT.write_text(replaced(document, written(figures, machine())))
+        console.print(f"written to {DOCUMENT.name}")
+
+
+if __name__ == "__main__":
+    main()
