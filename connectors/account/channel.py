@@ -53,6 +53,7 @@ class Channel:
             keep=self._keep,
             clock_ns=clock_ns,
             backoff=Backoff(random.random),
+            on_lost=self._outbox.counts.lost(USER),
         )
 
     async def run(self) -> None:

@@ -33,6 +33,10 @@ from connectors.polymarket.redact import redact
 from connectors.polymarket.rest import Rest
 from connectors.polymarket.user import ORDER_EVENT, UserSession
 from connectors.polymarket.wire import BadValue, wallet
+from connectors.telemetry.clients import away, export_producer
+from connectors.telemetry.feeds import FeedBoard
+from connectors.telemetry.health import beating
+from connectors.telemetry.server import Telemetry
 from schemas.records.base import Account, Wallet
 from schemas.records.system import ConnectorStarted, FeedState
 from schemas.settings import Settings, SettingsError
@@ -142,6 +146,20 @@ def identity(wiring: AccountWiring) -> tuple[Account, Wallet, str]:
     return Account(wiring.account), funds, signer
 
 
+class Said:
+    """What the process says of itself: conditions of readiness, and the feeds of its Ticks."""
+
+    def __init__(self, producer: Producer, prefix: str) -> None:
+        self.telemetry = Telemetry("account")
+        ready = self.telemetry.readiness
+        self.announced = ready.latch("announced", "not on the tape yet")
+        self.board = FeedBoard()
+        self.board.export(self.telemetry)
+        ready.require("feeds", self.board.silent)
+        ready.require("kafka", lambda: away(producer.health))
+        export_producer(self.telemetry, producer, prefix)
+
+
 async def run_account(settings: Settings, stop: asyncio.Event) -> None:
     """Run until stop is set; raises what ended it otherwise."""
     # At DEBUG it quotes frames, and the first frame of the user channel is made of secrets.
@@ -153,23 +171,31 @@ async def run_account(settings: Settings, stop: asyncio.Event) -> None:
     producer = Producer(
         producer_config(kafka.bootstrap, linger_ms=kafka.linger_ms), name=wiring.producer
     )
-    await run_until(stop, [_run(settings, credentials, producer)])
+    said = Said(producer, kafka.prefix)
+    with said.telemetry.served(settings.wiring.health):
+        running = _run(settings, credentials, producer, said)
+        await run_until(stop, [beating(said.telemetry.heart), running])
     missing = await asyncio.to_thread(producer.flush, FLUSH_S)
     LOG.info("connector=%s state=stopped unflushed=%d", wiring.producer, missing)
     if missing:
         raise undelivered(f"any of {missing}", f"no acknowledgement in {FLUSH_S} s")
 
 
-async def _run(settings: Settings, credentials: Credentials, producer: Producer) -> None:
+async def _run(
+    settings: Settings, credentials: Credentials, producer: Producer, said: Said
+) -> None:
     """Begin, then run all parts until cancelled or one fails."""
     kafka, wiring = settings.wiring.kafka, settings.wiring.account
     start = await _begun(settings)
     outbox = Outbox(producer, kafka)
+    outbox.counts.export(said.telemetry)
     started = ConnectorStarted(producer=wiring.producer, role="account")
     offset = await outbox.tape_acknowledged(started, wiring.producer)
     ids = Ids(wiring.producer, offset)
     LOG.info("connector=%s state=started instance=%s", wiring.producer, ids.instance)
+    said.announced()
     async with Rest(per_second=wiring.rest_per_second) as rest:
+        said.telemetry.metrics.read("rest_requests_total", lambda: rest.counts)
         account = AccountFeeds(
             settings, credentials=credentials, outbox=outbox, rest=rest, ids=ids, start=start
         )
@@ -178,7 +204,7 @@ async def _run(settings: Settings, credentials: Credentials, producer: Producer)
             producer=wiring.producer,
             every_ms=wiring.tick_ms,
             clock_ns=time.time_ns,
-            feeds=account.feeds,
+            feeds=said.board.watching(account.feeds),
         )
         polls = [poll.run() for poll in account.polls.values()]
         await run_until(

@@ -36,21 +36,24 @@ class Health:
         self.log_lines = 0
         self.fatal: KafkaError | None = None
         self.down = False
+        self.newest_error = ""
 
     def on_error(self, error: KafkaError) -> None:
         """librdkafka's `error_cb`: informational, except for fatal errors, which are kept."""
         self.errors[error.name()] += 1
+        self.newest_error = str(error.name())
         if error.fatal() and self.fatal is None:
             self.fatal = error
         if not self.down:
             self.down = True
-            LOG.warning("client=%s state=down error=%s: %s", self.name, error.name(), error.str())
+            said = (self.name, error.name(), error.str())
+            LOG.warning("client=%s state=down error=%s reason=%r", *said)
 
     def on_traffic(self) -> None:
         """Something was delivered or read: whatever was down is up again."""
         if self.down:
             self.down = False
-            LOG.info("client=%s state=up errors=%s", self.name, dict(self.errors))
+            LOG.info("client=%s state=up errors=%d", self.name, self.errors.total())
 
     def callbacks(self) -> dict[str, Any]:
         """The client settings that bring errors and log lines here."""

@@ -11,6 +11,7 @@ in their task group. Use one instance from one thread.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -31,10 +32,14 @@ IDLE_POLL_S = 0.005
 
 
 class Producer:
-    """Appends records to named partitions. `config` comes from `producer_config`."""
+    """Appends records to named partitions. `config` comes from `producer_config`.
+
+    delivered: acknowledged records by topic, since the beginning.
+    """
 
     def __init__(self, config: Mapping[str, Any], *, name: str = "producer") -> None:
         self.health = Health(name)
+        self.delivered: Counter[str] = Counter()
         self._client = confluent_kafka.Producer({**config, **self.health.callbacks()})
         self._failed: KafkaFailed | None = None
 
@@ -81,10 +86,12 @@ class Producer:
     ) -> None:
         if self._failed is not None:
             return
-        where = f"{message.topic()}/{message.partition()}"
+        topic = str(message.topic())
+        where = f"{topic}/{message.partition()}"
         if error is not None:
             self._failed = undelivered(where, f"{error.name()}: {error.str()}")
             return
+        self.delivered[topic] += 1
         self.health.on_traffic()
         if on_appended is None:
             return

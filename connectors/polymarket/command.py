@@ -2,16 +2,15 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from connectors.telemetry.logs import set_up
 from schemas.settings import Settings, SettingsError, load
 
 Run = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
@@ -22,18 +21,11 @@ def main(name: str, run: Run) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
     parser.add_argument("--config", type=Path, default=None, help="settings file (TOML)")
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    # httpx logs every request with its query at INFO: noise, and not ours to tell.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        settings = load(arguments.config, os.environ)
+        set_up(os.environ)
+        uvloop.run(_until_signalled(run, load(arguments.config, os.environ)))
     except SettingsError as error:
         parser.error(str(error))
-    uvloop.run(_until_signalled(run, settings))
 
 
 async def _until_signalled(run: Run, settings: Settings) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from connectors.kafka.producer import Producer
+from connectors.telemetry.feeds import ConnectorCounts
 from schemas import codec
 from schemas.records.base import Record
 from schemas.records.journal import Cursor, Undecodable
@@ -19,13 +20,14 @@ SETTLE_POLL_S = 0.01
 
 
 class Outbox:
-    """All that a connector process writes. One thread, one producer."""
+    """All that a connector process writes, and what it counts. One thread, one producer."""
 
     def __init__(self, producer: Producer, kafka: KafkaWiring) -> None:
         self._producer = producer
         self._prefix = kafka.prefix
         self._shard = kafka.shard
         self._turns: Counter[str] = Counter()
+        self.counts = ConnectorCounts()
         self.appended = 0
 
     def tape(self, record: Record, key: str) -> None:
@@ -52,6 +54,7 @@ class Outbox:
 
     def raw(self, feed: str, body: bytes, recv_ns: int, conn: str, topic: str = "") -> None:
         """Keep something as received, on raw.<topic or feed>."""
+        self.counts.frames[feed] += 1
         name = "raw." + (topic or feed)
         partition = self._turns[name] % RAW_PARTITIONS
         self._turns[name] += 1
@@ -66,6 +69,7 @@ class Outbox:
 
     def dead(self, record: Undecodable) -> None:
         """Quarantine what could not be decoded."""
+        self.counts.dead[record.feed] += 1
         self._append("dead", record, record.feed.encode(), 0)
 
     def cursor(self, record: Cursor) -> None:

@@ -123,7 +123,7 @@ class Rest:
         if answer.status_code == httpx.codes.OK:
             age_s = _whole(answer.headers.get("age"))
             hit = "hit" in answer.headers.get("x-cache", "").lower()
-            self.counts["cached" if age_s or hit else "fresh"] += 1
+            self.counts["cached" if age_s or hit else "ok"] += 1
             return Answer(answer.content, asked_ms, recv_ns, age_s)
         return self._refused(answer, url)
 

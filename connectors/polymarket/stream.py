@@ -42,7 +42,10 @@ S = TypeVar("S", bound=Session)
 
 
 class Stream(Generic[S]):
-    """perform does all effects but Send and Reconnect; keep takes raw frames with their receipt."""
+    """perform does all effects but Send and Reconnect; keep takes raw frames with their receipt.
+
+    on_lost is called whenever a connection ended, or could not be made, and will be dialled again.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Stream(Generic[S]):
         keep: Callable[[bytes, int], None],
         clock_ns: Callable[[], int],
         backoff: Backoff,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.session = session
@@ -62,6 +66,7 @@ class Stream(Generic[S]):
         self._keep = keep
         self._clock_ns = clock_ns
         self._backoff = backoff
+        self._on_lost = on_lost
         self._outgoing: asyncio.Queue[str] = asyncio.Queue(OUTGOING_MAX)
         self._reason = ""
         self._ended = asyncio.Event()
@@ -104,6 +109,7 @@ class Stream(Generic[S]):
             reason, least_ms = await self._once()
             if self._retired:
                 return
+            self._on_lost()
             wait_ms = self._backoff.failed(lasted_ms=self.now_ms() - began_ms, least_ms=least_ms)
             LOG.warning("socket=%s state=down reason=%s retry_ms=%d", self.name, reason, wait_ms)
             await asyncio.sleep(wait_ms / 1_000)

@@ -64,30 +64,47 @@ def read_cursors(
 
 
 async def follow_watch(
-    config: Config, topic: str, partition: int, on_watch: OnWatch, halted: threading.Event
+    config: Config,
+    topic: str,
+    partition: int,
+    on_watch: OnWatch,
+    halted: threading.Event,
+    *,
+    on_end: Callable[[], None] = lambda: None,
 ) -> None:
-    """Hand over each new record of the topic in order, for ever; raises on one that is no Watch."""
+    """Hand over each new record of the topic in order, for ever; raises on one that is no Watch.
+
+    on_end is called once all has been handed over that stood there at the beginning.
+    """
     loop = asyncio.get_running_loop()
     newest = Newest()
-    batches: asyncio.Queue[list[Row]] = asyncio.Queue(BATCHES_MAX)
+    batches: asyncio.Queue[tuple[list[Row], bool]] = asyncio.Queue(BATCHES_MAX)
 
     def read() -> None:
         place = {(topic, partition): BEGINNING}
         with PartitionReader(config, place, name="connector-watch", stop=halted) as reader:
+            end, at_end = reader.end_offsets()[topic, partition], False
             while not halted.is_set():
-                if rows := reader.read(READ_MAX, READ_WAIT_S):
-                    _hand_over(asyncio.run_coroutine_threadsafe(batches.put(rows), loop), halted)
+                rows = reader.read(READ_MAX, READ_WAIT_S)
+                reached = reader.position[topic, partition] >= end
+                if rows or (reached and not at_end):
+                    put = batches.put((rows, reached))
+                    _hand_over(asyncio.run_coroutine_threadsafe(put, loop), halted)
+                at_end = at_end or reached
 
     reading: asyncio.Future[Any] = loop.run_in_executor(None, read)
     while True:
-        batch: asyncio.Future[Any] = asyncio.ensure_future(batches.get())
+        batch = asyncio.ensure_future(batches.get())
         try:
             await asyncio.wait([reading, batch], return_when=asyncio.FIRST_COMPLETED)
             if not batch.done():
                 reading.result()
                 return
-            for row in batch.result():
+            rows, reached = batch.result()
+            for row in rows:
                 take(row, newest, on_watch)
+            if reached:
+                on_end()
         finally:
             batch.cancel()
 

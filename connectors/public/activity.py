@@ -142,6 +142,7 @@ class ActivityFeed:
             keep=keeper(self._outbox, "activity", name),
             clock_ns=self._clock_ns,
             backoff=Backoff(random.random),
+            on_lost=self._outbox.counts.lost("activity"),
         )
 
     def _perform(self, effect: Effect) -> None:

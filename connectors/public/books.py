@@ -98,6 +98,7 @@ class Books:
             keep=keeper(self._outbox, "market", name),
             clock_ns=self._clock_ns,
             backoff=Backoff(random.random),
+            on_lost=self._outbox.counts.lost("market"),
         )
         self._streams.append(stream)
         self._tasks.add(asyncio.create_task(stream.run()))
@@ -107,6 +108,7 @@ class Books:
         match effect:
             case Append():
                 self._outbox.tape(effect.record, effect.key)
+                self._outbox.counts.appended(effect.record)
             case Quarantine():
                 self._outbox.dead(effect.record)
             case FetchBooks():

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from connectors.kafka.config import consumer_config, producer_config
@@ -23,11 +24,16 @@ from connectors.public.activity import ActivityFeed
 from connectors.public.books import Books
 from connectors.public.catalogue import Catalogue
 from connectors.public.leaders import CURSOR_FEEDS, Leaders, read_feeds
+from connectors.telemetry.clients import away, export_producer
+from connectors.telemetry.feeds import FeedBoard
+from connectors.telemetry.health import beating
+from connectors.telemetry.server import Telemetry
 from schemas.records.journal import Watch
 from schemas.records.system import ConnectorStarted, FeedState
 from schemas.settings import Settings
 
 LOG = logging.getLogger(__name__)
+SOCKETS = ("market", "activity")
 FLUSH_S = 2.0
 POLL_S = 0.05
 """Appends that are waited for poll by themselves; this is for noticing failures."""
@@ -102,16 +108,39 @@ class Public:
         }
 
 
+class Said:
+    """What the process says of itself: conditions of readiness, and the feeds of its Ticks."""
+
+    def __init__(self) -> None:
+        self.telemetry = Telemetry("public")
+        ready = self.telemetry.readiness
+        self.announced = ready.latch("announced", "not on the tape yet")
+        self.cursors_read = ready.latch("cursors", "not read yet")
+        self.watch_read = ready.latch("watch", "not read to its end yet")
+        self.board = FeedBoard()
+        self.board.export(self.telemetry)
+        # Up as well where there is nothing to watch: there is nothing it could miss.
+        for name in SOCKETS:
+            ready.require(name, partial(self.board.down, name))
+
+    def writes(self, producer: Producer, outbox: Outbox, prefix: str) -> None:
+        """Export what leaves, and require that it can."""
+        export_producer(self.telemetry, producer, prefix)
+        outbox.counts.export(self.telemetry)
+        self.telemetry.readiness.require("kafka", lambda: away(producer.health))
+
+
 async def run_public(settings: Settings, stop: asyncio.Event) -> None:
     """Run until stop is set; raises what ended it otherwise."""
-    halted = threading.Event()
+    halted, said = threading.Event(), Said()
     try:
-        await run_until(stop, [_run(settings, halted)])
+        with said.telemetry.served(settings.wiring.health):
+            await run_until(stop, [beating(said.telemetry.heart), _run(settings, halted, said)])
     finally:
         halted.set()
 
 
-async def _run(settings: Settings, halted: threading.Event) -> None:
+async def _run(settings: Settings, halted: threading.Event, said: Said) -> None:
     kafka, wiring = settings.wiring.kafka, settings.wiring.public
     reading = consumer_config(
         kafka.bootstrap, group=f"truecopy-{wiring.producer}", fetch_wait_ms=kafka.fetch_wait_ms
@@ -122,21 +151,28 @@ async def _run(settings: Settings, halted: threading.Event) -> None:
         producer_config(kafka.bootstrap, linger_ms=kafka.linger_ms), name=wiring.producer
     )
     outbox = Outbox(producer, kafka)
+    said.writes(producer, outbox, kafka.prefix)
     started = ConnectorStarted(producer=wiring.producer, role="public")
     ids = Ids(wiring.producer, await outbox.tape_acknowledged(started, wiring.producer))
     LOG.info("connector=%s state=started instance=%s", wiring.producer, ids.instance)
+    said.announced()
     cursors = await asyncio.to_thread(read_cursors, reading, cursors_topic, CURSOR_FEEDS, halted)
+    said.cursors_read()
     try:
         async with Rest(per_second=wiring.rest_per_second) as rest:
+            said.telemetry.metrics.read("rest_requests_total", lambda: rest.counts)
             public = Public(settings, outbox, rest, ids, cursors)
             ticks = tick_forever(
                 outbox,
                 producer=wiring.producer,
                 every_ms=wiring.tick_ms,
                 clock_ns=time.time_ns,
-                feeds=public.feeds,
+                feeds=said.board.watching(public.feeds),
             )
-            watch = follow_watch(reading, kafka.prefix + "watch", kafka.shard, public.watch, halted)
+            topic = kafka.prefix + "watch"
+            watch = follow_watch(
+                reading, topic, kafka.shard, public.watch, halted, on_end=said.watch_read
+            )
             await run_until(
                 asyncio.Event(), [producer.keep_polling(POLL_S), ticks, watch, *public.parts()]
             )

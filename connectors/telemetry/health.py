@@ -5,8 +5,12 @@ process (it may be waiting for Kafka, or a stop file is there); not beating is. 
 thread than the one that answers, so checks only read.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
+from typing import NoReturn
+
+BEAT_S = 0.5
 
 Check = Callable[[], str]
 """'' while a condition holds, else the reason why it does not."""
@@ -36,6 +40,13 @@ class Heart:
         if silent_s <= self._hung_s:
             return ""
         return f"the main loop has not beaten for {silent_s:.1f} s"
+
+
+async def beating(heart: Heart) -> NoReturn:
+    """Beat for ever from within an asyncio loop: as long as that loop turns."""
+    while True:
+        heart.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 class Readiness:

@@ -2,12 +2,14 @@
 
 import importlib
 import logging
-import sys
+import os
 from pathlib import Path
 
 import click
 
+from connectors.telemetry.logs import set_up
 from infra.cli.lazy import LazySettings
+from schemas.settings import SettingsError
 
 COMMANDS = {
     "config": "infra.cli.config:config",
@@ -17,6 +19,7 @@ COMMANDS = {
     "execution": "infra.cli.process:execution",
     "export": "infra.cli.export:export",
     "flow": "infra.cli.process:flow",
+    "init": "infra.cli.init:init",
     "policy": "infra.cli.process:policy",
     "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",
@@ -55,13 +58,10 @@ class LazyGroup(click.Group):
 @click.pass_context
 def cli(context: click.Context, config: Path | None, verbose: bool) -> None:
     """Copy Polymarket wallets by closing gaps of exposure, from one ordered tape."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-        stream=sys.stderr,
-    )
-    # httpx logs every request's URL at info level.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        set_up(os.environ, level=logging.DEBUG if verbose else logging.INFO)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
     context.obj = LazySettings(config)
 
 

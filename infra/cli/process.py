@@ -16,7 +16,7 @@ import uvloop
 
 from infra.cli.lazy import LazySettings
 from infra.tape import NoTape, apply_policy, genesis
-from schemas.settings import Settings
+from schemas.settings import Settings, SettingsError
 
 Runner = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
@@ -111,4 +111,7 @@ def _run(settings: Settings, runner: Runner) -> None:
             loop.add_signal_handler(number, stop.set)
         await runner(settings, stop)
 
-    uvloop.run(main())
+    try:
+        uvloop.run(main())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
