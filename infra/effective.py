@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -20,6 +20,7 @@ from schemas.settings import Settings, overrides
 from schemas.units import format_micro
 
 Steps = tuple[str | int, ...]
+Value = str | int | float | list[str]
 MASK = "***"
 DEFAULT = "default"
 TOKEN_MIN = 16
@@ -27,11 +28,20 @@ TOKEN_MIN = 16
 _QUERY_VALUE = re.compile(r"=[^&]*")
 
 
+class Leaf(NamedTuple):
+    """One value in human units. micro: a decimal number as text. changed: not the default."""
+
+    steps: Steps
+    value: Value
+    micro: bool
+    changed: bool
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One value. steps: sections, keys and list places down to it, as written in the file."""
 
     steps: Steps
-    value: str | int | float | list[str]
+    value: Value
     literal: str
     origin: str
     changed: bool
@@ -47,24 +57,27 @@ def entries(settings: Settings, path: Path | None, environ: Mapping[str, str]) -
     lines = {} if path is None else lines_of(path.read_text())
     files = {steps: f"{path}:{line}" for steps, line in lines.items()}
     variables = overrides(environ)
-    wiring = _walk(settings.wiring, ())
-    found = [*wiring, *_walk(settings.policy, ("policy",))]
     return [
         Entry(
-            steps=steps,
-            value=shown,
-            literal=literal(shown, bare=micro),
-            origin=variables.get(tuple(str(step) for step in steps)) or files.get(steps) or DEFAULT,
-            changed=changed,
+            steps=leaf.steps,
+            value=(shown := masked(leaf.value) if isinstance(leaf.value, str) else leaf.value),
+            literal=literal(shown, bare=leaf.micro),
+            origin=variables.get(tuple(str(step) for step in leaf.steps))
+            or files.get(leaf.steps)
+            or DEFAULT,
+            changed=leaf.changed,
         )
-        for steps, shown, micro, changed in found
+        for leaf in leaves(settings)
     ]
 
 
-def _walk(
-    part: msgspec.Struct, steps: Steps
-) -> Iterator[tuple[Steps, str | int | float | list[str], bool, bool]]:
-    """Steps, value, whether it is a count of millionths, and whether it is not the default."""
+def leaves(settings: Settings) -> Iterator[Leaf]:
+    """Every value, nothing masked; the keys of a table stand together."""
+    yield from _walk(settings.wiring, ())
+    yield from _walk(settings.policy, ("policy",))
+
+
+def _walk(part: msgspec.Struct, steps: Steps) -> Iterator[Leaf]:
     nested: list[tuple[msgspec.Struct, Steps]] = []
     for field in msgspec.structs.fields(type(part)):
         value = getattr(part, field.name)
@@ -76,17 +89,16 @@ def _walk(
             nested += [(item, (*here, i)) for i, item in enumerate(value)]
         else:
             changed = field.default is NODEFAULT or value != field.default
-            yield here, _human(value, micro=micro), micro, changed
+            yield Leaf(here, _human(value, micro=micro), micro, changed)
     for item, here in nested:
         yield from _walk(item, here)
 
 
-def _human(value: Any, *, micro: bool) -> str | int | float | list[str]:
+def _human(value: Any, *, micro: bool) -> Value:
     if micro:
         return format_micro(value)
-    if isinstance(value, tuple):
-        return []
-    return masked(value) if isinstance(value, str) else value
+    plain: Value = [] if value == () else value
+    return plain
 
 
 def lines_of(text: str) -> dict[Steps, int]:
@@ -105,19 +117,19 @@ def lines_of(text: str) -> dict[Steps, int]:
             continue
         while begin < end - 1 and lines[begin].lstrip()[:1] in ("", "#"):
             begin += 1
-        for steps in _leaves(document, ()):
+        for steps in _places(document, ()):
             found.setdefault(steps, begin + 1)
         begin = end
     return found
 
 
-def _leaves(value: Any, steps: Steps) -> Iterator[Steps]:
+def _places(value: Any, steps: Steps) -> Iterator[Steps]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _leaves(item, (*steps, key))
+            yield from _places(item, (*steps, key))
     elif isinstance(value, list) and value:
         for place, item in enumerate(value):
-            yield from _leaves(item, (*steps, place))
+            yield from _places(item, (*steps, place))
     else:
         yield steps
 

@@ -58,7 +58,7 @@ FLOW_FINAL = dict(
 )
 EXECUTION_FINAL = {
     2: Meaning("it may not start as it was asked to", "live-refused"),
-    3: Meaning("the venue forbids this account to trade", "live-refused"),
+    3: Meaning("the venue forbids this account to trade", "venue-forbids"),
 }
 
 

@@ -13,7 +13,7 @@ READ_MAX = 1 << 20
 LINE_MAX = 2_000
 KEEP_BYTES = 16 << 20
 WIDTH = 10
-_SHOWN = re.compile(r"\bstate=|\blevel=(?:WARNING|ERROR|CRITICAL)\b|^\w[\w ]*: ")
+_SHOWN = re.compile(r"(?i)\bstate=|\blevel=(?:warning|error|critical)\b|^[a-z][\w ]*: ")
 
 
 def shown(line: str) -> bool:

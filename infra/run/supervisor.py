@@ -123,7 +123,7 @@ class Supervisor:
             said = Say(level, f"child={name} state=stopped code={code}")
             return [said, *self._stop_next(now_ms)]
         if not watched.part.restarts:
-            gone = Meaning("what it held is gone", "kafka-unreachable")
+            gone = Meaning("what it held is gone", "embedded-broker-limit")
             return self._lost(watched, code, gone, now_ms, LOST_EXIT)
         recent = [at for at in watched.restarts if at > now_ms - self._limits.window_ms]
         watched.restarts = recent

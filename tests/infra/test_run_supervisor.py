@@ -118,7 +118,7 @@ def test_the_pause_is_drawn_between_half_and_whole(jitter: float, pause_ms: int)
     [
         *(("flow", code, f"flow-exit-{code}") for code in range(86, 91)),
         ("execution", 2, "live-refused"),
-        ("execution", 3, "live-refused"),
+        ("execution", 3, "venue-forbids"),
     ],
 )
 def test_a_code_that_wants_an_operator_stops_everything_and_names_its_page(
