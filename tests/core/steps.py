@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from schemas.policy import AccountPolicy, LeaderPolicy
 from schemas.records import journal, system
-from tests.core.tape import UP
+from tests.core.tape import OWN, UP
 from tests.core.world import World
+
+SECOND_OWN = "0x" + "b" * 40
 
 
 def worlds_beginning() -> World:
@@ -51,3 +54,19 @@ def progress(world: World) -> list[tuple[str, str]]:
 
 def alarms(world: World) -> list[str]:
     return [alarm.name for alarm in world.of(journal.Alarm)]
+
+
+def two_accounts(world: World, *leaders: str) -> None:
+    """The policy from here on: two accounts that follow the same wallets."""
+    named = tuple(LeaderPolicy(wallet=wallet) for wallet in leaders)
+    world.policy(
+        accounts=tuple(
+            AccountPolicy(name=name, wallet=wallet, leaders=named)
+            for name, wallet in (("main", OWN), ("second", SECOND_OWN))
+        )
+    )
+
+
+def whys(world: World) -> list[tuple[str, str]]:
+    """Words that were refused, and why."""
+    return [(e.word, e.why) for e in world.of(journal.WordRefused)]
