@@ -171,19 +171,30 @@ def inspect(admin: AdminClient, wanted: Mapping[str, Topic]) -> tuple[dict[str, 
     embedded = (metadata.cluster_id or "").startswith(EMBEDDED)
     configs = {} if embedded else _configs(admin, sorted(counts))
     found = {
-        name: Found(partitions=count, config=configs.get(name)) for name, count in counts.items()
+        name: Found(partitions=count, config=configs.get(name))
+        for name, count in counts.items()
+        if embedded or name in configs
     }
     return found, embedded
 
 
 def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """Configurations by topic, without those that the broker asked has not heard of yet.
+
+    Of three brokers one answers for the metadata and another for the configuration.
+    """
     if not names:
         return {}
     asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     answers = admin.describe_configs(asked, request_timeout=ANSWER_TIMEOUT_S)
     found = {}
     for resource, answer in answers.items():
-        entries = answer.result(ANSWER_TIMEOUT_S)
+        try:
+            entries = answer.result(ANSWER_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                continue
+            raise
         found[resource.name] = {entry.name: entry.value for entry in entries.values()}
     return found
 

@@ -40,7 +40,7 @@ class Kills:
         if self._execution_due and part >= EXECUTION_KILL_AT:
             self._execution_due = False
             self._kill("execution", f"at {part:.0%}")
-        if self._signed_due and part >= SIGNED_KILL_FROM and self._between_signed_and_answer():
+        if self._signed_due and part >= SIGNED_KILL_FROM and between_signed_and_answer(self._stage):
             self._signed_due = False
             self._kill("execution", "between OrderSigned and its answer")
 
@@ -49,29 +49,30 @@ class Kills:
         spared = bool(self._flow_due) or self._execution_due or self._signed_due
         return Verdict("killed as asked", not spared, "; ".join(self.done))
 
-    def _between_signed_and_answer(self) -> bool:
-        """Watch the tape's end for a moment; true as soon as a signature lacks its answer."""
-        kafka = self._stage.settings.wiring.kafka
-        reader = open_reader(kafka, "tape", offset=0, partition=kafka.shard)
-        _, end = reader.watermarks(f"{kafka.prefix}tape", kafka.shard)
-        reader.close()
-        reader = open_reader(kafka, "tape", offset=end, partition=kafka.shard)
-        try:
-            until = time.monotonic() + 1.0
-            while time.monotonic() < until:
-                kinds = []
-                for row in reader.read(READ_MAX, SPIN_S):
-                    record = codec.decode(row.value)
-                    if isinstance(record, OrderSigned):
-                        kinds.append(record.intent)
-                    elif isinstance(record, OrderAnswered) and record.intent in kinds:
-                        kinds.remove(record.intent)
-                if kinds:
-                    return True
-            return False
-        finally:
-            reader.close()
-
     def _kill(self, name: str, when: str) -> None:
         self._stage.kill_and_restart(name)
         self.done.append(f"{name} killed {when}")
+
+
+def between_signed_and_answer(stage: Stage) -> bool:
+    """Watch the tape's end for a moment; true as soon as a signature lacks its answer."""
+    kafka = stage.settings.wiring.kafka
+    reader = open_reader(kafka, "tape", offset=0, partition=kafka.shard)
+    _, end = reader.watermarks(f"{kafka.prefix}tape", kafka.shard)
+    reader.close()
+    reader = open_reader(kafka, "tape", offset=end, partition=kafka.shard)
+    try:
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            kinds = []
+            for row in reader.read(READ_MAX, SPIN_S):
+                record = codec.decode(row.value)
+                if isinstance(record, OrderSigned):
+                    kinds.append(record.intent)
+                elif isinstance(record, OrderAnswered) and record.intent in kinds:
+                    kinds.remove(record.intent)
+            if kinds:
+                return True
+        return False
+    finally:
+        reader.close()
