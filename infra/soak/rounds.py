@@ -5,6 +5,7 @@ the demo is: the venue's truth against the fold, the journal against one undistu
 tape, the orders at the venue against their signatures. Never judged: how fast it was.
 """
 
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -82,7 +83,9 @@ def run_round(folder: Path, asked: Asked, number: int, cluster: KafkaCluster) ->
     """One round, from first fill to judgement; its logs, tape and journal stay in the folder."""
     plan = draw(asked.seed, number, rounds(asked.kills)[number])
     home = folder / f"round{number}"
-    home.mkdir(parents=True, exist_ok=True)
+    if home.exists():
+        shutil.rmtree(home)  # of a round that was cut short, or that is seen again
+    home.mkdir(parents=True)
     options = Options(seconds=plan.seconds, rest_s=REST_S, seed=plan.seed, kafka=cluster.bootstrap)
     began = time.monotonic()
     with staged(options, home) as stage:

@@ -21,6 +21,8 @@ from connectors.kafka.producer import Producer
 from infra.kafka import install
 from infra.kafka.__main__ import main
 from infra.kafka.node import free_ports, listens
+from infra.topics import apply as apply_topics
+from infra.topics import declared
 
 
 @pytest.fixture
@@ -152,3 +154,18 @@ def test_three_nodes_serve_on_while_the_leader_is_killed(real_kafka_cluster: Any
     leader.kill()
     assert producer.append_and_wait("log", b"1", key=None, partition=0, timeout_s=60) == 1
     assert kafka.leader("log").number != leader.number
+
+
+def test_topics_are_applied_on_three_nodes_that_hear_of_them_one_after_the_other(
+    real_kafka_cluster: Any,
+) -> None:
+    kafka = real_kafka_cluster(nodes=3)
+    # Several times: which node answers for metadata and which for configuration is drawn.
+    for prefix in ("a.", "b.", "c."):
+        made = apply_topics(kafka.bootstrap, prefix=prefix)
+        assert {step.action for step in made} == {"create"}
+        apply_topics(kafka.bootstrap, prefix=prefix)
+    listed = AdminClient(admin_config(kafka.bootstrap)).list_topics(timeout=10).topics
+    assert {name for name in listed if "." in name[:2]} == {
+        name for prefix in ("a.", "b.", "c.") for name in declared(prefix)
+    }
