@@ -134,8 +134,8 @@ def _supervised(begun: Begun, config: Path | None, options: Options) -> Verdict:
         part.name: _base(begun.settings.wiring.health.host, ports[part.health_key]) for part in own
     }
     mode = "live" if options.live else "paper"
-    LOG.info("pipeline state=starting mode=%s logs=%s", mode, options.logs)
-    LOG.info("pipeline health %s", " ".join(f"{name}={base}" for name, base in health.items()))
+    LOG.info("pipeline=all state=starting mode=%s logs=%s", mode, options.logs)
+    LOG.info("pipeline=all %s", " ".join(f"{name}_health={base}" for name, base in health.items()))
     supervisor = Supervisor(
         [*begun.parts, *own], limits=Limits(), jitter=random.SystemRandom().random
     )
@@ -154,7 +154,9 @@ def _broker(settings: Settings, options: Options) -> Iterator[Begun]:
         elif options.broker == "local":
             part = brokers.local_part(kafka, options.data)
             if partitions(kafka, timeout_s=1.0) is None:
-                LOG.info("broker state=starting address=%s data=%s", kafka.bootstrap, options.data)
+                LOG.info(
+                    "broker=local state=starting address=%s data=%s", kafka.bootstrap, options.data
+                )
                 begun.children["broker"] = brokers.start_local(part, kafka, options.logs)
                 begun.parts.append(part)
         yield begun
@@ -166,7 +168,7 @@ def _broker(settings: Settings, options: Options) -> Iterator[Begun]:
 def _embed(begun: Begun, options: Options) -> None:
     if options.live:
         raise RunRefused("--broker embedded forgets everything: never for --live")
-    LOG.warning("broker=embedded %s", EMBEDDED_WARNING)
+    LOG.warning("broker=embedded state=starting note=%r", EMBEDDED_WARNING)
     child, bootstrap = brokers.start_embedded(begun.settings.wiring.kafka, options.logs)
     begun.children["broker"] = child
     begun.parts.append(brokers.EMBEDDED)

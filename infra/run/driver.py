@@ -96,15 +96,21 @@ class Driver:
         for action in actions:
             match action:
                 case Start(name=name):
-                    put_aside(self._children[name].log)
-                    self._children[name].start()
-                    self._running.add(name)
+                    self._start(name)
                 case Signal(name=name, signal=word):
                     self._children[name].signal(SIGNALS[word])
                 case Say(level=level, text=text):
                     LOG.log(LEVELS[level], text)
                 case _:
                     assert_never(action)
+
+    def _start(self, name: str) -> None:
+        child = self._children[name]
+        put_aside(child.log)
+        child.start()
+        assert child.process is not None, "it was started just now"
+        self._running.add(name)
+        LOG.info("child=%s state=started pid=%d", name, child.process.pid)
 
     async def _listen(self, name: str, base: str) -> None:
         """Ask a process how it is, again and again; while it does not run nobody is asked."""

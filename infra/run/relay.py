@@ -13,7 +13,11 @@ READ_MAX = 1 << 20
 LINE_MAX = 2_000
 KEEP_BYTES = 16 << 20
 WIDTH = 10
-_SHOWN = re.compile(r"(?i)\bstate=|\blevel=(?:warning|error|critical)\b|^[a-z][\w ]*: ")
+_SHOWN = re.compile(
+    r"""(?ix) \bstate=\S | "state":\ | \blevel=(?:warning|error|critical)\b
+    | "level":\ "(?:warning|error|critical)" | ^[a-z][\w\ ]*:\ """
+)
+"""The last: a program's last words, as `flow copytrade stopped: ...`."""
 
 
 def shown(line: str) -> bool:

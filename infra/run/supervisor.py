@@ -164,14 +164,14 @@ class Supervisor:
         for watched in self._watched.values():
             if watched.state in ("idle", "waiting"):
                 watched.state, watched.due_ms = "ended", None
-        return [Say("INFO", "pipeline state=stopping"), *self._stop_next(now_ms)]
+        return [Say("INFO", "pipeline=all state=stopping"), *self._stop_next(now_ms)]
 
     def _stop_at_once(self) -> list[Action]:
         left = [w for w in self._watched.values() if w.state in ("running", "ending")]
         for watched in left:
             watched.state, watched.due_ms = "ending", None
         kills = [Signal(w.part.name, "KILL") for w in left]
-        return [Say("WARNING", "pipeline state=killing reason=second_signal"), *kills]
+        return [Say("WARNING", "pipeline=all state=killing reason=second_signal"), *kills]
 
     def _stop_next(self, now_ms: int) -> list[Action]:
         """SIGTERM for the first group of STOP_ORDER that has not ended."""
@@ -202,9 +202,7 @@ class Supervisor:
         watched.due_ms = None
         name = watched.part.name
         if watched.state == "waiting":
-            restarts = len(watched.restarts)
-            started = Say("INFO", f"child={name} state=started restarts={restarts}")
-            return [*self._start(watched, now_ms), started]
+            return self._start(watched, now_ms)
         assert watched.state == "ending", f"{name} is {watched.state} and falls due"
         after = f"reason=still_there_after_{self._limits.patience_ms}_ms"
         return [Say("WARNING", f"child={name} state=killing {after}"), Signal(name, "KILL")]
@@ -253,7 +251,7 @@ class Supervisor:
         ill_ms = now_ms - (watched.since_ms if new else watched.ill_since_ms)
         if ill_ms < (limits.begin_ms if new else limits.ill_ms):
             return said
-        text = f"child={name} state=ending reason='unhealthy for {ill_ms} ms: {trouble}'"
+        text = f"child={name} state=ending ill_ms={ill_ms} reason={trouble!r}"
         return [*said, Say("ERROR", text), self._terminate(watched, now_ms)]
 
     def _readiness(self, watched: _Watched, waits_for: str) -> list[Action]:
@@ -271,4 +269,4 @@ class Supervisor:
         if ready == self._ready:
             return []
         self._ready = ready
-        return [Say("INFO", "pipeline state=ready")] if ready else []
+        return [Say("INFO", "pipeline=all state=ready")] if ready else []

@@ -150,11 +150,14 @@ async def test_whatever_goes_wrong_in_the_driver_no_process_is_left(tmp_path: Pa
 
 
 def test_of_the_logs_states_warnings_and_last_words_are_shown() -> None:
-    stamp = "2026-11-24 02:27:09,509"
-    assert shown(f"{stamp} level=INFO logger=a.b socket=market state=up")
-    assert shown(f"{stamp} level=WARNING logger=a.b something")
+    head = "ts=2026-11-24T02:22:44.123Z level={} logger=a.b "
+    assert shown(head.format("info") + "socket=market state=up")
+    assert shown(head.format("warning") + "client=x error=y")
+    assert shown('{"client": "x", "ts": "2026-11-24T02:22:44.123Z", "level": "error"}')
+    assert shown('{"socket": "market", "state": "up", "level": "info"}')
     assert shown("flow copytrade stopped: Diverged: journal record 7")
-    assert not shown(f"{stamp} level=INFO logger=a.b tape_began_ms=7")
+    assert not shown(head.format("info") + "tape_began_ms=7")
+    assert not shown('{"tape_began_ms": "7", "level": "info"}')
     assert not shown('  File "somewhere.py", line 7, in work')
 
 

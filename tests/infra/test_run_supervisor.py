@@ -239,13 +239,13 @@ def test_a_new_process_has_longer_until_its_first_healthy_answer() -> None:
 def test_ready_is_said_once_when_all_are_and_again_after_one_was_lost() -> None:
     supervisor = begun(pipeline(live=False, archive=None))
     names = ("public", "flow", "execution")
-    assert "pipeline" not in said([a for n in names for a in supervisor.beat(n, None, "tape", 1)])
+    assert "pipeline=" not in said([a for n in names for a in supervisor.beat(n, None, "tape", 1)])
     told = [said(supervisor.beat(name, None, "", 2)) for name in names]
-    assert ["pipeline state=ready" in text for text in told] == [False, False, True]
+    assert ["pipeline=all state=ready" in text for text in told] == [False, False, True]
     assert supervisor.beat("flow", None, "", 3) == []
     supervisor.exited("flow", -9, 4)
     supervisor.tick(10_000)
-    assert "pipeline state=ready" in said(supervisor.beat("flow", None, "", 11_000))
+    assert "pipeline=all state=ready" in said(supervisor.beat("flow", None, "", 11_000))
 
 
 @given(st.data())
