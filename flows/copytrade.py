@@ -30,9 +30,10 @@ from flows.engine.errors import StartRefused
 from flows.engine.fence import Fence
 from flows.engine.hub import Hub
 from flows.engine.rows import OutRow, TapeRow
-from flows.engine.sink import NumberedSink
+from flows.engine.sink import NumberedSink, unheard
 from flows.engine.source import TapeSource
 from flows.engine.stateful import fold_step
+from flows.flow_meter import FlowMeter
 from schemas import codec
 from schemas.records.system import FlowStarted, Genesis
 from schemas.settings import Settings, load
@@ -40,6 +41,8 @@ from schemas.wiring import Wiring
 
 S = TypeVar("S")
 W = TypeVar("W")
+
+OnEntries = Callable[[list[tuple[str, Entry]]], None]
 
 
 class Step(Generic[S, W]):
@@ -70,8 +73,9 @@ def build(
     fence: Fence,
     until: int | None = None,
     output_prefix: str | None = None,
+    meter: FlowMeter | None = None,
 ) -> Dataflow:
-    """The graph for one shard.
+    """The graph for one shard. meter counts beside it.
 
     For replays: until is the last tape offset to read, output_prefix names other output topics.
     """
@@ -86,21 +90,37 @@ def build(
         until=until,
     )
     flow = Dataflow("copytrade")
-    sealed = decisions(op.input("tape", flow, source), fence, str(kafka.shard))
+    meter = meter or FlowMeter()
+    rows = op.input("tape", flow, source)
+    sealed = decisions(rows, fence, str(kafka.shard), on_entries=meter.decoded)
     for topic, step_id in (
         ("journal", "journal"),
         ("orders", "execution_sink"),
         ("watch", "watch"),
     ):
         out = op.filter_map_value(f"to_{topic}", sealed, partial(_only, topic))
-        sink = NumberedSink(hub, f"{prefix}{topic}", [kafka.shard], compacted=topic == "watch")
+        sink = NumberedSink(
+            hub,
+            f"{prefix}{topic}",
+            [kafka.shard],
+            compacted=topic == "watch",
+            on_rows=meter.journalled if topic == "journal" else unheard,
+        )
         op.output(step_id, out, sink)
     return flow
 
 
-def decisions(rows: Stream[TapeRow], fence: Fence, shard: str) -> KeyedStream[Sealed]:
+def decisions(
+    rows: Stream[TapeRow], fence: Fence, shard: str, *, on_entries: OnEntries = unheard
+) -> KeyedStream[Sealed]:
     """The three steps between the tape and its outputs, whatever feeds and drains them."""
-    entries = op.flat_map_batch("decode", rows, partial(_decode, fence, shard))
+
+    def decode(batch: list[TapeRow]) -> list[tuple[str, Entry]]:
+        found = _decode(fence, shard, batch)
+        on_entries(found)
+        return found
+
+    entries = op.flat_map_batch("decode", rows, decode)
     windowed = _step("window", entries, LeadersState, lambda s, e: [fold.window(s, e)])
     planned = _step("join_and_size", windowed, PlanState, lambda s, e: [fold.join_and_size(s, e)])
     return _step("seal", planned, SealState, fold.seal)

@@ -7,14 +7,41 @@ epoch later. Used from the worker's thread only.
 """
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from connectors.kafka.config import consumer_config, producer_config
+from connectors.kafka.config import Health, consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader
 from connectors.kafka.producer import Producer
 
 FLUSH_S = 0.5
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far this process has come. Written by the worker's thread, read by whoever asks.
+
+    due: tape offset it takes next. end: the one after the last that is there, as of a moment ago;
+    first_end: the same at the start. snapshot_s: monotonic time of the newest snapshot. reading:
+    what the tape's client says of its broker. beat: called at every turn of the worker.
+    """
+
+    records: int = 0
+    due: int = 0
+    end: int = 0
+    first_end: int | None = None
+    snapshot_s: float | None = None
+    reading: Health | None = None
+    beat: Callable[[], None] = lambda: None
+
+    def behind(self) -> str:
+        """Why it has not caught up with the tape as it stood at the start, '' once it has."""
+        if self.first_end is None:
+            return "not reading yet"
+        missing = self.first_end - self.due
+        return f"{missing} records of the tape to go" if missing > 0 else ""
 
 
 class Hub:
@@ -31,6 +58,7 @@ class Hub:
         self.bootstrap = bootstrap
         self.stop = stop
         self.fetch_wait_ms = fetch_wait_ms
+        self.progress = Progress()
         self._linger_ms = linger_ms
 
     @cached_property
@@ -39,13 +67,14 @@ class Hub:
         return Producer(producer_config(self.bootstrap, linger_ms=self._linger_ms), name="flow")
 
     def poll(self) -> None:
-        """Take delivery reports; raises UndeliveredRecord for the first that failed."""
+        """Take delivery reports, at every turn; raises UndeliveredRecord for the first failure."""
+        self.progress.beat()
         self.producer.poll()
 
     def settle(self) -> None:
         """Wait until everything is delivered, through an outage if need be; raises the same."""
         while self.producer.flush(FLUSH_S):
-            pass
+            self.progress.beat()
 
     def reader(self, topic: str, partition: int, start: int) -> PartitionReader:
         """A reader of one partition from an offset on; the caller closes it."""

@@ -11,7 +11,7 @@ It waits through broker outages. It never reorders, never renumbers, never delet
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
@@ -27,20 +27,34 @@ LOG = logging.getLogger(__name__)
 Place = tuple[int, int]
 """The snapshot: where to read back from, and the number that was due there."""
 
+OnRows = Callable[[list[OutRow]], None]
+
+
+def unheard(_batch: object) -> None:
+    """What is called where nobody listens."""
+
 
 class NumberedSink(FixedPartitionedSink[OutRow, Place]):
     """A topic whose items are (partition as a string, OutRow).
 
     compacted: the topic keeps the last record of a key only, so numbers may be missing from it.
+    on_rows hears of every batch that was written, or that stood there already.
     """
 
     def __init__(
-        self, hub: Hub, topic: str, partitions: Sequence[int], *, compacted: bool = False
+        self,
+        hub: Hub,
+        topic: str,
+        partitions: Sequence[int],
+        *,
+        compacted: bool = False,
+        on_rows: OnRows = unheard,
     ) -> None:
         self._hub = hub
         self._topic = topic
         self._parts = sorted(str(partition) for partition in partitions)
         self._compacted = compacted
+        self._on_rows = on_rows
 
     def list_parts(self) -> list[str]:
         """The partitions of this process; Bytewax orders them as strings."""
@@ -52,16 +66,25 @@ class NumberedSink(FixedPartitionedSink[OutRow, Place]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: Place | None) -> "NumberedPart":
         """Called when the first item comes, or at the start where there is a snapshot."""
-        return NumberedPart(self._hub, self._topic, int(for_part), resume_state, self._compacted)
+        return NumberedPart(
+            self._hub, self._topic, int(for_part), resume_state, self._compacted, self._on_rows
+        )
 
 
 class NumberedPart(StatefulSinkPartition[OutRow, Place]):
     """The running sink of one partition; made by NumberedSink."""
 
     def __init__(
-        self, hub: Hub, topic: str, partition: int, resumed: Place | None, compacted: bool
+        self,
+        hub: Hub,
+        topic: str,
+        partition: int,
+        resumed: Place | None,
+        compacted: bool,
+        on_rows: OnRows = unheard,
     ) -> None:
         self._hub = hub
+        self._on_rows = on_rows
         self._topic = topic
         self._partition = partition
         where = f"{topic}/{partition}"
@@ -82,6 +105,7 @@ class NumberedPart(StatefulSinkPartition[OutRow, Place]):
         for row in values:
             if not self._back.match(row):
                 self._append(row)
+        self._on_rows(values)
         self._hub.poll()
         if self._replaying and self._back.unmatched_offset is None:
             self._replaying = False
@@ -118,6 +142,7 @@ class NumberedPart(StatefulSinkPartition[OutRow, Place]):
         """The partition's records in [start, end), read as they are asked for."""
         with self._hub.reader(self._topic, self._partition, start) as reader:
             for rows in reader.read_to({(self._topic, self._partition): end}):
+                self._hub.poll()
                 yield from (self._numbered(row) for row in rows if row.offset < end)
 
     def _numbered(self, found: Row) -> Standing:

@@ -10,6 +10,9 @@ offset is out of range), no start from nothing on a tape whose beginning is gone
 tape's end.
 """
 
+import logging
+import time
+
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, TopicPartition
 
@@ -21,7 +24,10 @@ from flows.engine.hub import Hub
 from flows.engine.rows import TapeRow
 from flows.engine.watermarks import first_offset
 
+LOG = logging.getLogger(__name__)
+
 INPUT_PART = "tape"
+LOOK_S = 0.5
 POLL_S = 0.001
 BATCH_MAX = 1_000
 
@@ -61,6 +67,7 @@ class TapeSource(FixedPartitionedSource[TapeRow, int]):
         where = f"{self._topic}/{self._partition}"
         start = first_offset(resume_state, low=low, end=end, where=where)
         self._fence.begin()
+        self._hub.progress.first_end = end
         place = TopicPartition(self._topic, self._partition, start)
         return TapePart(self._hub, place, group=self._group, until=self._until)
 
@@ -74,7 +81,7 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
         self._hub = hub
         self._until = until
         self._health = Health("tape")
-        self._where = f"reading {place.topic}/{place.partition}"
+        self._where = f"{place.topic}/{place.partition}"
         self._commits = group is not None
         config = consumer_config(
             hub.bootstrap, group=group or READER, fetch_wait_ms=hub.fetch_wait_ms
@@ -83,6 +90,10 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
         self._consumer.assign([place])
         self._due = Contiguity(place.offset)
         self._committed = place
+        self._progress = hub.progress
+        self._progress.due = self._progress.end = place.offset
+        self._progress.reading = self._health
+        self._look_s = 0.0
 
     def next_batch(self) -> list[TapeRow]:
         """What is there now, after at most a millisecond of waiting; StopIteration at the end."""
@@ -91,14 +102,16 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
             raise StopIteration
         first = self._consumer.poll(POLL_S)
         if self._health.fatal is not None:
-            stop_if_fatal(self._health.fatal, self._where)
+            stop_if_fatal(self._health.fatal, f"reading {self._where}")
+        if time.monotonic() >= self._look_s:
+            self._look()
         if first is None:
             return []
         rows = []
         for message in (first, *self._consumer.consume(BATCH_MAX - 1, 0)):
             error, offset = message.error(), message.offset()
             if error is not None:
-                stop_if_fatal(error, self._where)
+                stop_if_fatal(error, f"reading {self._where}")
                 continue
             assert offset is not None, "a record without an error has an offset"
             if not self._past(offset):
@@ -107,7 +120,15 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
                 rows.append(TapeRow(offset, message.value() or b""))
         if rows:
             self._health.on_traffic()
+            self._progress.records += len(rows)
+            self._progress.due = self._due.next_offset
         return rows
+
+    def _look(self) -> None:
+        """Where the tape ends, as the newest fetch said: no question to the broker."""
+        self._look_s = time.monotonic() + LOOK_S
+        _, end = self._consumer.get_watermark_offsets(self._committed, cached=True)
+        self._progress.end = max(end, self._due.next_offset)
 
     def _past(self, offset: int) -> bool:
         return self._until is not None and offset > self._until
@@ -115,6 +136,8 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
     def snapshot(self) -> int:
         """The next offset; committed as well, for those who watch the lag."""
         due = self._due.next_offset
+        self._progress.snapshot_s = time.monotonic()
+        LOG.debug("tape=%s state=snapshot offset=%d", self._where, due)
         if self._commits and due != self._committed.offset:
             self._committed = TopicPartition(self._committed.topic, self._committed.partition, due)
             # Nobody reads it to go on from, so nothing waits for it, nor for its failure.

@@ -8,15 +8,21 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 import uvloop
 
+from connectors.telemetry.server import Telemetry
 from infra.cli.lazy import LazySettings
 from infra.tape import NoTape, apply_policy, genesis
 from schemas.settings import Settings, SettingsError
+from schemas.wiring import HealthWiring
+
+FLOW_HUNG_S = 30.0
+"""The worker does not turn while it pickles a snapshot or folds a batch."""
 
 Runner = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
@@ -40,28 +46,44 @@ def policy_apply(settings: Callable[[], Settings]) -> None:
 def flow(settings: Callable[[], Settings]) -> None:
     """The dataflow of one shard: tape in, journal and orders out."""
     from flows.copytrade import build, hub_of, writing_fence
+    from flows.core import RULES
     from flows.engine.launch import run
     from flows.engine.recovery import Identity
+    from flows.flow_meter import FlowMeter, export_flow
 
     wiring = settings().wiring
-    try:
-        begun = genesis(wiring.kafka)
-    except NoTape as error:
-        raise click.ClickException(str(error)) from error
-    if begun is None:
-        raise click.ClickException("the tape is empty: `truecopy policy apply` begins it")
     stop = threading.Event()
-    hub = hub_of(wiring, stop)
-    code = run(
-        build(wiring, hub=hub, fence=writing_fence(wiring, hub)),
-        stop=stop,
-        epoch_s=wiring.flow.epoch_s,
-        recovery_dir=Path(wiring.flow.recovery_dir),
-        identity=Identity(
-            tape_id=begun.tape_id, schema_version=begun.schema, partition=wiring.kafka.shard
-        ),
-    )
+    hub, meter = hub_of(wiring, stop), FlowMeter()
+    telemetry = Telemetry("flow", rules=RULES, hung_s=FLOW_HUNG_S)
+    export_flow(telemetry, meter, hub, wiring.kafka.prefix)
+    with _served(telemetry, wiring.health):
+        try:
+            begun = genesis(wiring.kafka)
+        except NoTape as error:
+            raise click.ClickException(str(error)) from error
+        if begun is None:
+            raise click.ClickException("the tape is empty: `truecopy policy apply` begins it")
+        code = run(
+            build(wiring, hub=hub, fence=writing_fence(wiring, hub), meter=meter),
+            stop=stop,
+            epoch_s=wiring.flow.epoch_s,
+            recovery_dir=Path(wiring.flow.recovery_dir),
+            identity=Identity(
+                tape_id=begun.tape_id, schema_version=begun.schema, partition=wiring.kafka.shard
+            ),
+        )
     sys.exit(code)
+
+
+@contextmanager
+def _served(telemetry: Telemetry, wiring: HealthWiring) -> Iterator[None]:
+    """Endpoints as long as this lasts; a port that cannot be had ends the command."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(telemetry.served(wiring))
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from error
+        yield
 
 
 @click.group()
