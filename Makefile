@@ -30,14 +30,18 @@ ifdef TESTS
 test: $(VENV)/dev.stamp ## every test; TESTS='tests/core -k walk' narrows it
 	$(BIN)/python -m pytest $(TESTS)
 else
-# Most tests wait for brokers and sockets, so two at a time; the demo runs are measured on all cores.
+# Most tests wait for brokers and sockets, so two at a time.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile --ignore tests/e2e
-	$(BIN)/python -m pytest --quiet tests/e2e
+	$(BIN)/python -m pytest --quiet --numprocesses 2 tests/e2e
 endif
 
 bench: $(VENV)/dev.stamp ## what it costs, against the last table; BENCH=--write records it, BENCH='--only latency'
 	$(BIN)/python tests/bench/run.py $(BENCH)
+
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## KILLS=100 SIGKILLs of every process and the broker; BROKERS=3, SEED=1; goes on where it was
+	$(BIN)/python -m infra.soak --kills $(or $(KILLS),100) --brokers $(or $(BROKERS),1) --seed $(or $(SEED),1) --folder var/soak-$(or $(KILLS),100)-$(or $(BROKERS),1)-$(or $(SEED),1)
 
 check: format-check lint types floors test ## format, lint, strict types, import floors, tests
 
