@@ -12,7 +12,6 @@ from pathlib import Path
 
 import click
 
-from connectors.kafka.errors import KafkaFailed
 from infra.children import Child, ChildDied
 from infra.cli.lazy import LazySettings
 from infra.kafka.node import free_ports
@@ -101,7 +100,7 @@ def run(
     options = Options(live=mode == "live", broker=broker, archive=archive, logs=logs, data=data)
     try:
         verdict = _run(settings, options)
-    except (RunRefused, KafkaFailed, ChildDied, TimeoutError) as error:
+    except (RunRefused, ChildDied, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     if verdict.reason:
         click.echo(f"stopped: {verdict.reason}\nlogs: {logs}", err=True)
@@ -112,17 +111,17 @@ def _run(lazy: LazySettings, options: Options) -> Verdict:
     settings = lazy()
     check_mode(settings.wiring, live=options.live)
     check_accounts(settings, live=options.live)
-    check_ports(settings.wiring.health)
+    own = pipeline(live=options.live, archive=options.archive)
+    check_ports(settings.wiring.health, [part.health_key for part in own])
     with held(options.logs), _broker(settings, options) as begun:
         count = check_kafka(begun.settings.wiring.kafka)
         found, appended = put_in_order(begun.settings, live=options.live, tape_partitions=count)
         LOG.info("policy=v%d state=%s", found.version, "appended" if appended else "in_force")
-        return _supervised(begun, lazy.path, options)
+        return _supervised(begun, own, lazy.path, options)
 
 
-def _supervised(begun: Begun, config: Path | None, options: Options) -> Verdict:
+def _supervised(begun: Begun, own: list[Part], config: Path | None, options: Options) -> Verdict:
     running = list(begun.children)
-    own = pipeline(live=options.live, archive=options.archive)
     ports = health_ports(begun.settings.wiring.health, own)
     env = {**begun.env, **{f"TRUECOPY__HEALTH__{k.upper()}": str(p) for k, p in ports.items()}}
     command = [sys.executable, "-m", "infra.cli.main"]

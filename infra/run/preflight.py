@@ -8,7 +8,7 @@ credentials it looks at the file modes only.
 import contextlib
 import fcntl
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka.config import admin_config
+from connectors.kafka.errors import KafkaFailed
 from infra.tape import NoTape, apply_policy, rows_now
 from infra.topics import TopicsRefused
 from infra.topics import apply as apply_topics
@@ -74,11 +75,11 @@ def check_accounts(settings: Settings, *, live: bool) -> None:
         )
 
 
-def check_ports(health: HealthWiring) -> None:
-    """Every fixed port of [health] is free; raises RunRefused."""
-    for name in health.__struct_fields__:
+def check_ports(health: HealthWiring, keys: Iterable[str]) -> None:
+    """Those of these keys of [health] that fix a port fix a free one; raises RunRefused."""
+    for name in keys:
         port = getattr(health, name)
-        if name != "host" and port and not _free(health.host, port):
+        if port and not _free(health.host, port):
             raise RunRefused(
                 f"health.{name}: {health.host}:{port} is taken, perhaps by another pipeline on "
                 "this machine; choose another port, or 0 for any free one"
@@ -143,6 +144,12 @@ def put_in_order(settings: Settings, *, live: bool, tape_partitions: int) -> tup
         return apply_policy(kafka, settings.policy)
     except (NoTape, TopicsRefused) as error:
         raise RunRefused(str(error)) from error
+    except (KafkaException, KafkaFailed) as error:
+        raise _refused(f"Kafka at {kafka.bootstrap}: {error}", "kafka-unreachable") from error
+    except codec.UndecodableRecord as error:
+        raise RunRefused(
+            f"the tape {kafka.prefix}tape holds what this release cannot read: {error}"
+        ) from error
 
 
 def check_tape(kafka: KafkaWiring, *, live: bool) -> None:

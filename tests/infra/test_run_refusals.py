@@ -121,14 +121,15 @@ def test_without_an_account_to_trade_for_init_is_named(live: Callable[..., Setti
         check_accounts(live(account={"account": "other"}), live=True)
 
 
-def test_a_taken_health_port_is_named_and_a_free_one_passes() -> None:
+def test_a_taken_health_port_of_a_process_that_would_run_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(RunRefused, match=f"health.flow_port: 127.0.0.1:{port} is taken"):
-            check_ports(HealthWiring(flow_port=port))
-    check_ports(HealthWiring(flow_port=port))
+            check_ports(HealthWiring(flow_port=port), ["public_port", "flow_port"])
+        check_ports(HealthWiring(flow_port=port), ["public_port"])
+    check_ports(HealthWiring(flow_port=port), ["flow_port"])
 
 
 def test_two_pipelines_cannot_share_a_folder_of_logs(tmp_path: Path) -> None:
