@@ -19,11 +19,16 @@ COMMANDS = {
     "execution": "infra.cli.process:execution",
     "export": "infra.cli.export:export",
     "flow": "infra.cli.process:flow",
+    "follow": "infra.cli.operator:follow",
+    "halt": "infra.cli.operator:halt",
     "init": "infra.cli.init:init",
+    "leaders": "infra.cli.operator:leaders",
     "policy": "infra.cli.process:policy",
+    "resume": "infra.cli.operator:resume",
     "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",
     "topics": "infra.cli.topics:topics",
+    "unfollow": "infra.cli.operator:unfollow",
 }
 """Where each subcommand lives: loaded when it is asked for, since the venue's client alone takes
 longer to import than `status` may take to answer."""
