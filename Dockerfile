@@ -8,9 +8,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 RUN python -m venv /opt/truecopy
-# Dependencies first: they change seldom, and the layer is kept while the lock is the same.
+# Dependencies first: the layer is kept while the lock is the same. The lock names every one of them,
+# so none is looked for.
 COPY requirements.lock ./
-RUN /opt/truecopy/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+RUN /opt/truecopy/bin/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY connectors connectors

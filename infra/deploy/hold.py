@@ -13,6 +13,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Final, NoReturn
@@ -23,7 +24,7 @@ LOG = logging.getLogger("truecopy.hold")
 
 HELD: Final = {
     2: "live-refused",
-    3: "live-refused",
+    3: "venue-forbids",
     86: "flow-exit-86",
     87: "flow-exit-87",
     88: "flow-exit-88",
@@ -78,10 +79,12 @@ def main() -> NoReturn:
     if len(sys.argv) < 2:
         sys.exit("usage: python -m infra.deploy.hold PROGRAM [ARGUMENTS]")
     logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+        level=logging.ERROR,
+        format="ts=%(asctime)s.%(msecs)03dZ level=error logger=%(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
         stream=sys.stderr,
     )
+    logging.Formatter.converter = time.gmtime
     sys.exit(run(sys.argv[1:]))
 
 
