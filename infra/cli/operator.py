@@ -27,7 +27,6 @@ from schemas.records.base import Account, Wallet
 from schemas.records.journal import WordRefused
 from schemas.records.operator import Follow, Halt, Resume, Scope, Unfollow
 from schemas.settings import Settings
-from schemas.units import MICRO, format_micro
 from schemas.wiring import KafkaWiring, Wiring
 
 WAIT_S = 10.0
@@ -280,21 +279,3 @@ def _token(found: Standing, given: str) -> str:
             f"{given!r} begins no token that we hold, want or have halted; give the whole token"
         )
     return given
-
-
-def overlay_lines(found: Standing) -> list[str]:
-    """For `policy apply`: what words make of the file, one line each."""
-    lines = []
-    names = [account.name for account in found.document.accounts]
-    for (account, leader), said in found.words.said.items():
-        if account not in names:
-            continue
-        now = "does not follow" if said.terms is None else "follows"
-        terms = ""
-        if said.terms is not None:
-            ratio = said.terms.ratio_micro * said.terms.weight_micro // MICRO
-            terms = f" at ratio {format_micro(ratio)}"
-        lines.append(f"{account} {now} {leader}{terms}, by the word at {said.offset}")
-    for (scope, subject, only), offset in found.words.halts.items():
-        lines.append(f"halted: {scope} {subject} {f'for {only} ' if only else ''}at {offset}")
-    return lines

@@ -36,9 +36,14 @@ def policy() -> None:
 @click.pass_obj
 def policy_apply(settings: Callable[[], Settings]) -> None:
     """Append the settings' policy if it differs from the newest on the tape."""
+    from infra.cli.words_shown import overlay_lines
+    from infra.words import standing
+
     loaded = settings()
     found, appended = apply_policy(loaded.wiring.kafka, loaded.policy)
     click.echo(f"policy v{found.version} {'appended' if appended else 'is in force already'}")
+    for line in overlay_lines(standing(loaded.wiring.kafka)):
+        click.echo(f"words win over the file: {line}", err=True)
 
 
 @click.command()

@@ -144,3 +144,18 @@ def sold_table(found: Standing, account: Account, leader: Wallet) -> Group:
         parts = [Text("no Summary on the journal yet: what would be sold is not known")]
     notes = "What other leaders back stays. Nothing is kept: `truecopy halt leader` sells nothing."
     return Group(*parts, Text(notes))
+
+
+def overlay_lines(found: Standing) -> list[str]:
+    """For `policy apply`: what words make of the file, one line each."""
+    lines = []
+    names = [account.name for account in found.document.accounts]
+    for (account, leader), said in found.words.said.items():
+        if account not in names:
+            continue
+        now = "does not follow" if said.terms is None else "follows"
+        terms = "" if said.terms is None else f" at ratio {format_micro(said.terms.ratio_micro)}"
+        lines.append(f"{account} {now} {leader}{terms}, by the word at {said.offset}")
+    for (scope, subject, only), offset in found.words.halts.items():
+        lines.append(f"halted: {scope} {subject} {f'for {only} ' if only else ''}at {offset}")
+    return lines

@@ -223,3 +223,27 @@ def test_a_command_refuses_what_the_decisions_would_refuse(shard: Shard) -> None
     for words in (("follow", LEADER), ("halt", "account", "main")):
         assert shard.said(*words).exit_code == 2, "terms and reasons are not guessed"
     assert len(list(rows_now(shard.kafka, "tape", 0))) == len(shard.world.tape)
+
+
+def test_applying_a_policy_names_the_words_that_win_over_it(shard: Shard) -> None:
+    settings = shard.folder / "settings.toml"
+    settings.write_text(
+        f"""
+        [[policy.accounts]]
+        name = "main"
+        wallet = "{OWN}"
+        [[policy.accounts.leaders]]
+        wallet = "{LEADER}"
+        """
+    )
+    apply = ("--config", str(settings), "policy", "apply")
+    assert shard.said(*apply).output == "policy v1 appended\n"
+    shard.said("unfollow", LEADER, "--yes", "--wait", "0.1")
+    shard.said("follow", OTHER, "--ratio", "0.3", "--cap", "50", "--wait", "0.1")
+    shard.said("halt", "account", "main", "--reason", "x", "--wait", "0.1")
+    assert shard.said(*apply).output.splitlines() == [
+        "policy v1 is in force already",
+        f"words win over the file: main does not follow {LEADER}, by the word at 2",
+        f"words win over the file: main follows {OTHER} at ratio 0.3, by the word at 3",
+        "words win over the file: halted: account main at 4",
+    ]
