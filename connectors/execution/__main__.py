@@ -6,7 +6,6 @@ goes to stderr and never holds a secret.
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from connectors.execution.permit import NotPermitted
 from connectors.execution.run import run_execution
 from connectors.execution.sink import Checkpoint, VenueForbids, no_checkpoint
 from connectors.kafka.errors import KafkaFailed
+from connectors.telemetry.logs import set_up
 from schemas.codec import UndecodableRecord
 from schemas.settings import Settings, SettingsError, load
 
@@ -29,9 +29,8 @@ def main(argv: list[str] | None = None, checkpoint: Checkpoint = no_checkpoint) 
     parser.add_argument("--config", type=Path, help="settings file (TOML)")
     parser.add_argument("--live", action="store_true", help="one of the three yeses to real orders")
     given = parser.parse_args(argv)
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
-    logging.getLogger("httpx").setLevel("WARNING")
     try:
+        set_up(os.environ)
         asyncio.run(_until_told(load(given.config, os.environ), given.live, checkpoint))
     except (NotPermitted, SettingsError, ClientMismatch, ClientRefused) as error:
         return _said(error, REFUSED)

@@ -5,6 +5,7 @@ loop. Offsets on `orders` are committed by hand, with the tape offset to begin a
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -59,7 +60,10 @@ class TapeWriter:
 
 
 class TapeFeed:
-    """Reads one tape partition into a mirror, decoding only the kinds that matter."""
+    """Reads one tape partition into a mirror, decoding only the kinds that matter.
+
+    rows_s: monotonic time when it last brought a record; Ticks come ten times a second.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class TapeFeed:
         self._place = place
         self._mirror = mirror
         self._kinds = {kind.encode() for kind in kinds}
+        self.rows_s: float | None = None
 
     async def catch_up(self) -> None:
         """Read to the end as it is now; nothing may be decided before."""
@@ -86,6 +91,8 @@ class TapeFeed:
 
     async def _turn(self) -> None:
         rows, position = await self._reader.call(self._read)
+        if rows:
+            self.rows_s = time.monotonic()
         wanted = [(row.offset, decode(row.value)) for row in rows if self._wants(row)]
         self._mirror.take(wanted, position)
 
@@ -99,7 +106,10 @@ class TapeFeed:
 
 
 class OrdersFeed:
-    """Takes orders by number and hands each new one on."""
+    """Takes orders by number and hands each new one on.
+
+    on_end is called whenever all has been taken that stood there at the beginning.
+    """
 
     def __init__(
         self,
@@ -107,20 +117,29 @@ class OrdersFeed:
         start: Position,
         backlog: Backlog,
         take: Callable[[OrderRequested], None],
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._intake = Intake(start.n)
         self._backlog = backlog
         self._take = take
+        self._on_end = on_end
 
     async def follow(self) -> None:
         """Read on for ever. Raises OrdersDiverged or UndecodableRecord."""
+        ends = await self._reader.call(PartitionReader.end_offsets)
         while True:
             if len(self._backlog) >= OPEN_MAX:
                 await asyncio.sleep(READ_WAIT_S)
                 continue
-            for row in await self._reader.call(lambda reader: reader.read(READ_MAX, READ_WAIT_S)):
+            rows, position = await self._reader.call(self._read)
+            for row in rows:
                 self._one(row)
+            if all(position[place] >= end for place, end in ends.items()):
+                self._on_end()
+
+    def _read(self, reader: PartitionReader) -> tuple[list[Row], dict[Place, int]]:
+        return reader.read(READ_MAX, READ_WAIT_S), reader.position
 
     def _one(self, row: Row) -> None:
         where = f"{row.topic}/{row.partition}@{row.offset}"

@@ -30,6 +30,7 @@ from connectors.execution.permit import (
     read_private,
 )
 from connectors.execution.plan import Rules
+from connectors.execution.said import Said
 from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
 from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Place
@@ -63,26 +64,31 @@ async def run_execution(
         producer_config(wiring.kafka.bootstrap, linger_ms=wiring.kafka.linger_ms), name="execution"
     )
     tape = _place(wiring.kafka, "tape")
-    jobs: list[Job] = [producer.keep_polling]
+    stopped = Path(wiring.execution.stop_file).exists
+    said = Said(wiring.execution, stopped=stopped, clock_ns=clock_ns)
+    said.writes(producer, wiring.kafka)
+    jobs: list[Job] = [producer.keep_polling, said.watch]
     async with AsyncExitStack() as stack:
+        stack.enter_context(said.telemetry.served(wiring.health))
         # It reads nothing and is only asked where the tape ends, so it never waits behind a read.
         ends = await _reader(wiring.kafka, {}, stack)
         outside = Outside(
             append=TapeWriter(producer, tape).append,
             tape_end=partial(ends.call, lambda reader: reader.watermarks(*tape)[1]),
             clock_ns=clock_ns,
-            stopped=Path(wiring.execution.stop_file).exists,
+            stopped=stopped,
+            posted=said.posted,
             executor=f"{wiring.execution.producer}-{os.getpid()}",
             checkpoint=checkpoint,
         )
         if trading_live:
             backend: Backend = await _live_backend(wiring, stack)
-            await _run(wiring, backend, Mirror(PRODUCER), outside, jobs, stop, stack)
+            await _run(wiring, backend, Mirror(PRODUCER), outside, said, jobs, stop, stack)
         else:
             paper = _paper_venue(settings, outside)
             mirror = Mirror(PRODUCER, [paper.ledger.observe])
             paper.attach(mirror)
-            await _run(wiring, paper, mirror, outside, [*jobs, paper.run], stop, stack)
+            await _run(wiring, paper, mirror, outside, said, [*jobs, paper.run], stop, stack)
 
 
 async def _run(
@@ -90,6 +96,7 @@ async def _run(
     backend: Backend,
     mirror: Mirror,
     outside: Outside,
+    said: Said,
     jobs: Sequence[Job],
     stop: asyncio.Event,
     stack: AsyncExitStack,
@@ -106,8 +113,11 @@ async def _run(
         kinds |= paper_ledger.KINDS
     reader = await _reader(wiring.kafka, {tape: mirror.position}, stack)
     feed = TapeFeed(reader, tape, mirror, kinds)
+    said.reads(feed, mirror)
     await feed.catch_up()
-    log.info("state=ready backend=%s tape=%s orders=%s", backend.name, mirror.position, start)
+    said.tape_read()
+    at = (mirror.position, start.offset)
+    log.info("execution=%s state=ready backend=%s tape=%d orders=%d", group, backend.name, *at)
     execution = wiring.execution
     rules = Rules(
         clock_skew_max_ms=execution.clock_skew_max_ms,
@@ -121,10 +131,11 @@ async def _run(
     commits = Commits(offsets, orders, backlog, mirror)
     workers = Workers(sink, backlog, backend.accounts, stop)
     orders_reader = await _reader(wiring.kafka, {orders: start.offset}, stack)
-    taking = OrdersFeed(orders_reader, start, backlog, workers.take)
+    taking = OrdersFeed(orders_reader, start, backlog, workers.take, on_end=said.orders_read)
     await workers.run([feed.follow, commits.for_ever, taking.follow, *jobs])
     await commits.once()
-    log.info("state=stopped open=%s void=%s", len(backlog), mirror.ledger.void)
+    open_now, void = len(backlog), mirror.ledger.void
+    log.info("execution=%s state=stopped open=%d void=%d", group, open_now, void)
 
 
 class Workers:
@@ -143,7 +154,8 @@ class Workers:
     def take(self, request: OrderRequested) -> None:
         """Begin with one order; one of an account that is not served here is somebody else's."""
         if request.account not in self._accounts:
-            log.warning("order intent=%s skipped: account is not served here", request.intent)
+            said = (request.intent, request.account)
+            log.warning("intent=%s state=skipped account=%s reason=not_served_here", *said)
             self._backlog.finish(request.intent)
             return
         task = self._group.create_task(self._work(request))

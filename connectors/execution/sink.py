@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from connectors.execution.answers import believe, must_stop
-from connectors.execution.backend import Backend, Refusal, Seen, Unready
+from connectors.execution.backend import Backend, Refusal, Seen, Unclear, Unready
 from connectors.execution.entries import absent, answer, local_refusal, verdict_of
 from connectors.execution.ledger import Life
 from connectors.execution.mirror import Mirror
@@ -58,6 +58,10 @@ async def no_checkpoint(point: str) -> None:
     """Where tests stop or kill the process; in production nothing happens there."""
 
 
+def unheard(_outcome: str, _took_s: float) -> None:
+    """Where nobody counts POSTs."""
+
+
 async def wait_at_most(news: asyncio.Event, timeout_s: float) -> None:
     """Return when the event is set, or after the time-out."""
     try:
@@ -74,7 +78,7 @@ class Outside:
     append: writes a record to the tape and returns its acknowledged offset. tape_end: asks the
     broker for the offset after the tape's last record. stopped: whether the
     stop file is there. executor names this process in OrderSigned. pause: how it waits for news.
-    checkpoint: see no_checkpoint.
+    checkpoint: see no_checkpoint. posted: hears what each POST proved, and the seconds it took.
     """
 
     append: Append
@@ -84,6 +88,7 @@ class Outside:
     executor: str
     pause: Pause = wait_at_most
     checkpoint: Checkpoint = no_checkpoint
+    posted: Callable[[str, float], None] = unheard
 
 
 class Sink:
@@ -161,7 +166,7 @@ class Sink:
     async def _sign(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
         result = await self._backend.sign(request)
         if isinstance(result, Unready):
-            log.warning("unready intent=%s reason=%s", request.intent, result.reason)
+            log.warning("intent=%s state=unready reason=%r", request.intent, result.reason)
             return replace(witness, not_before_ms=self.now_ms() + self._rules.lookup_every_ms)
         if isinstance(result, Refusal):
             await self._write(local_refusal(request, result, self._outside.clock_ns()))
@@ -198,11 +203,12 @@ class Sink:
         answered_ns = self._outside.clock_ns()
         witness = witness.posted(answered_ns // 1_000_000)
         verdict = believe(verdict, only_post=witness.mine and witness.posts == 1)
+        self._outside.posted(verdict.outcome, (answered_ns - sent_ns) / 1_000_000_000)
         await self._outside.checkpoint("posted")
         proof: Literal["post", "paper"] = "post" if self._backend.name == "live" else "paper"
         await self._write(answer(signed, verdict, proof, sent_ns, answered_ns), "answered")
         log.info(
-            "order intent=%s order=%s outcome=%s status=%s reason=%s",
+            "intent=%s order=%s outcome=%s status=%s reason=%r",
             request.intent,
             signed.order,
             verdict.outcome,
@@ -226,7 +232,9 @@ class Sink:
             if verdict is not None:
                 await self._write(answer(signed, verdict, "lookup", asked_ns, answered_ns))
         else:
-            log.info("look-up intent=%s order=%s says=%s", life.intent, signed.order, sighting)
+            said = (life.intent, signed.order, type(sighting).__name__)
+            why = sighting.reason if isinstance(sighting, Unclear) else ""
+            log.info("intent=%s order=%s state=looked_up found=%s reason=%r", *said, why)
         return witness.looked(answered_ns // 1_000_000, sighting)
 
     def _own(self, life: Life) -> OrderSigned:
@@ -253,5 +261,6 @@ class Sink:
             return
         now_ms = self.now_ms()
         if now_ms - self._held.get(reason, 0) > HELD_AGAIN_MS:
-            log.warning("held reason=%s tick_ms=%s now_ms=%s", reason, self._mirror.tick_ms, now_ms)
+            tick_ms = self._mirror.tick_ms
+            log.warning("sending=held reason=%s tick_ms=%s now_ms=%s", reason, tick_ms, now_ms)
         self._held[reason] = now_ms
