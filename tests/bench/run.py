@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import click
 import latency
+import memory
 import throughput
 from figures import DOCUMENT, BenchFailed, Figure, machine, printed, replaced, standing, written
 from rich.console import Console
@@ -34,14 +35,32 @@ class Sizes:
 
     runs: int
     shape: Shape
+    memory_records: int
+    tokens: list[int]
+    leaders: list[int]
 
 
-FULL = Sizes(runs=3, shape=Shape(records=60_000))
-QUICK = Sizes(runs=1, shape=Shape(records=3_000, tokens=40, leaders=4))
+FULL = Sizes(
+    runs=3,
+    shape=Shape(records=60_000),
+    memory_records=20_000,
+    tokens=[10, 100, 1_000],
+    leaders=[1, 10, 100],
+)
+QUICK = Sizes(
+    runs=1,
+    shape=Shape(records=3_000, tokens=40, leaders=4),
+    memory_records=1_000,
+    tokens=[10, 40],
+    leaders=[4],
+)
 Part = Callable[[str, Sizes], list[Figure]]
 PARTS: dict[str, Part] = {
     "throughput": lambda at, sizes: throughput.measure(at, shape=sizes.shape, runs=sizes.runs),
     "latency": lambda at, sizes: latency.measure(at, shape=sizes.shape),
+    "memory": lambda at, sizes: memory.measure(
+        at, records=sizes.memory_records, tokens=sizes.tokens, leaders=sizes.leaders
+    ),
 }
 
 

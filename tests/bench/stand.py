@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from figures import BenchFailed
 from tape import Tape
 
 from connectors.kafka.config import admin_config, producer_config
-from connectors.kafka.producer import Producer
+from connectors.kafka.producer import Headers, Producer
 from infra.children import Child
 from infra.kafka import tether
 from infra.tape import bounds
@@ -49,16 +49,21 @@ def shard(bootstrap: str) -> Iterator[KafkaWiring]:
             gone.result(ANSWER_S)
 
 
-def put(kafka: KafkaWiring, records: list[Record], topic: str = "tape") -> None:
-    """Append records in order, and wait until all stand."""
+def put(kafka: KafkaWiring, records: list[Record]) -> None:
+    """Append records to the tape in order, and wait until all stand."""
+    append(kafka, "tape", (("bench", codec.encode(r), codec.headers(r)) for r in records))
+
+
+def append(kafka: KafkaWiring, topic: str, rows: Iterable[tuple[str, bytes, Headers]]) -> None:
+    """Append key, value and headers in order, and wait until all stand."""
     producer = Producer(producer_config(kafka.bootstrap, linger_ms=20), name="bench")
-    for record in records:
+    for key, value, headers in rows:
         producer.append(
             kafka.prefix + topic,
-            codec.encode(record),
-            key=b"bench",
+            value,
+            key=key.encode(),
             partition=kafka.shard,
-            headers=codec.headers(record),
+            headers=headers,
         )
         producer.poll()
     missing = producer.flush(60)
@@ -94,15 +99,22 @@ def settings(kafka: KafkaWiring, folder: Path, extra: str = "") -> Path:
 
 
 @contextmanager
-def running(name: str, folder: Path, config: Path, *words: str) -> Iterator[Child]:
-    """One process of the pipeline, as `truecopy` starts it; ended whatever happens."""
-    argv = [sys.executable, "-m", "infra.cli.main", "--config", str(config), *words]
+def started(name: str, folder: Path, argv: list[str]) -> Iterator[Child]:
+    """A process of ours; ended whatever happens."""
     child = Child(name=name, argv=argv, folder=folder, env={"PYTHONHASHSEED": "0"})
     child.start()
     try:
         yield child
     finally:
         child.stop()
+
+
+@contextmanager
+def running(name: str, folder: Path, config: Path, *words: str) -> Iterator[Child]:
+    """One process of the pipeline, as `truecopy` starts it."""
+    argv = [sys.executable, "-m", "infra.cli.main", "--config", str(config), *words]
+    with started(name, folder, argv) as child:
+        yield child
 
 
 def wait_for(what: str, reached: Callable[[], bool], child: Child) -> None:
@@ -127,4 +139,4 @@ def resident_mb(child: Child) -> float:
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     if found is None:
         raise BenchFailed(f"{child.name} is no longer there: its memory cannot be read")
-    return int(found[1]) / 1_000
+    return int(found[1]) * 1_024 / 1e6
