@@ -51,10 +51,15 @@ def check_mode(wiring: Wiring, *, live: bool) -> None:
     try:
         check_permission(wiring, live=live)
         check_private(wiring.execution.key_file, "key file")
-        check_private(wiring.execution.credentials_file, "credentials file")
-        if not wiring.account.credentials_file:
-            raise NotPermitted("live needs account.credentials_file, which is not set")
-        check_private(wiring.account.credentials_file, "credentials file")
+        for section in (wiring.execution, wiring.account):
+            if not section.credentials_file:
+                raise NotPermitted("live needs account.credentials_file, which is not set")
+            if not Path(section.credentials_file).exists():
+                raise NotPermitted(
+                    f"credentials file {section.credentials_file} is not there; "
+                    "`truecopy credentials` makes it"
+                )
+            check_private(section.credentials_file, "credentials file")
     except NotPermitted as error:
         raise _refused(str(error), "live-refused") from error
 

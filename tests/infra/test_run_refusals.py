@@ -86,6 +86,7 @@ def test_paper_needs_no_key_no_wallet_and_no_address_of_this_machine() -> None:
         ("execution", {"key_file": "/nowhere/key"}, "key file /nowhere/key cannot be read"),
         ("execution", {"credentials_file": ""}, "execution.credentials_file, which is not set"),
         ("account", {"credentials_file": ""}, "account.credentials_file, which is not set"),
+        ("account", {"credentials_file": "/nowhere/c"}, "`truecopy credentials` makes it"),
         ("account", {"wallet": ""}, "account.wallet"),
         ("venue", {"clob_url": "https://clob.polymarket.com"}, "venue.clob_url is clob.poly"),
         ("venue", {"user_ws_url": "wss://10.0.0.1/ws"}, "venue.user_ws_url is 10.0.0.1"),
