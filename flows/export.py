@@ -103,22 +103,30 @@ def build(export: Export, *, stop: threading.Event, tally: Tally) -> Dataflow:
 
 
 class Writes:
-    """One thread that writes while the next block is decoded; in order, and few at a time."""
+    """One thread that writes while the next block is decoded; in order, and few at a time.
 
-    def __init__(self) -> None:
+    beat is called for each block that was waited for: a slow disk is no hanging loop.
+    """
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
         self._thread = ThreadPoolExecutor(1, "parquet")
         self._waiting: deque[Future[None]] = deque()
 
     def add(self, write: Callable[..., None], *given: Any) -> None:
         """Have it written; raises what an earlier write raised."""
         while len(self._waiting) >= WRITES_MAX:
-            self._waiting.popleft().result()
+            self._wait()
         self._waiting.append(self._thread.submit(write, *given))
 
     def settle(self) -> None:
         """Wait until everything is written; raises what a write raised."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._wait()
+
+    def _wait(self) -> None:
+        self._waiting.popleft().result()
+        self._beat()
 
 
 class ParquetSink(FixedPartitionedSink[Rows, int]):
@@ -143,7 +151,7 @@ class ParquetSink(FixedPartitionedSink[Rows, int]):
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "ArchivePart":
         """Called at the partition's first rows, or at the start where there is a snapshot."""
         if self._writes is None:
-            self._writes = Writes()
+            self._writes = Writes(self._tally.beat)
             clear_aside(self._export.folder)
         place = self._places[for_part]
         return ArchivePart(self._export, place, self._writes, self._tally, resume_state)

@@ -10,6 +10,7 @@ are compaction's or retention's and are counted at the start.
 
 import logging
 import threading
+import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ LOG = logging.getLogger(__name__)
 INPUT_PART = "topics"
 POLL_S = 0.05
 BATCH_MAX = 5_000
+LOOK_S = 2.0
 GENESIS_S = 10.0
 
 Offsets = dict[str, int]
@@ -44,7 +46,11 @@ Offsets = dict[str, int]
 
 @dataclass(kw_only=True)
 class Tally:
-    """What a run has done so far. on_read: called after each batch."""
+    """What a run has done so far. on_read: called after each batch; beat: at every turn.
+
+    lag: records that are there and not read, by topic, as of a moment ago; None until it reads.
+    reading: what its client says of its broker.
+    """
 
     due: int = 0
     read: int = 0
@@ -53,6 +59,9 @@ class Tally:
     files: Counter[str] = field(default_factory=Counter)
     size: Counter[str] = field(default_factory=Counter)
     on_read: Callable[["Tally"], None] = lambda _tally: None
+    beat: Callable[[], None] = lambda: None
+    lag: dict[str, float] | None = None
+    reading: Health | None = None
 
 
 def places_of(kafka: KafkaWiring, *, stop: threading.Event) -> list[Place]:
@@ -146,12 +155,14 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
         self._consumer = Consumer({**config, **self._health.callbacks()})
         self._places: dict[tuple[str, int], Place] = {}
         self._due: Offsets = {}
+        self._ends: Offsets = {}
         self._until: Offsets | None = None
+        self._look_s = 0.0
 
     def begin(self, places: Sequence[Place], resumed: Offsets, *, once: bool) -> None:
         """Look at every partition's ends and assign them all."""
-        until: Offsets = {}
         for place in places:
+            self._tally.beat()
             low, end = self._watermarks(place)
             start = start_of(place, resumed.get(place.key), low=low, end=end)
             if start.missing:
@@ -159,15 +170,27 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
                 LOG.warning("export=%s state=gap missing=%d", place.key, start.missing)
             self._places[place.full_topic, place.partition] = place
             self._due[place.key] = start.offset
-            until[place.key] = end
+            self._ends[place.key] = end
             self._tally.due += end - start.offset
-        self._until = until if once else None
+        self._until = dict(self._ends) if once else None
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, self._due[place.key])
                 for (topic, partition), place in self._places.items()
             ]
         )
+        self._tally.reading = self._health
+        self._look()
+
+    def _look(self) -> None:
+        """How far behind each topic is, as the newest fetches said: no question to the broker."""
+        self._look_s = time.monotonic() + LOOK_S
+        lag: Counter[str] = Counter()
+        for where, place in self._places.items():
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*where), cached=True)
+            self._ends[place.key] = max(end, self._ends[place.key])
+            lag[place.topic] += max(self._ends[place.key] - self._due[place.key], 0)
+        self._tally.lag = dict(lag)
 
     def _watermarks(self, place: Place) -> tuple[int, int]:
         def ask() -> tuple[int, int]:
@@ -181,6 +204,9 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
 
     def next_batch(self) -> list[tuple[str, Rows]]:
         """What is there now; StopIteration on `stop`, or at the ends."""
+        self._tally.beat()
+        if time.monotonic() >= self._look_s:
+            self._look()
         if self._stop.is_set() or self._at_ends():
             raise StopIteration
         first = self._consumer.poll(POLL_S)

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -13,13 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from connectors.kafka.errors import KafkaFailed
+from connectors.telemetry.clients import away
+from connectors.telemetry.server import Telemetry
 from flows.engine.errors import StartRefused
 from flows.engine.launch import run
 from flows.export import FOLDER, STATE, Export, build, identity_of, spare_collector
 from flows.export_source import Tally, places_of
 from infra.cli.lazy import LazySettings
+from infra.cli.served import served
+from schemas.wiring import KafkaWiring
 
 EVERY_S, EVERY_ONCE_S = 300.0, 20.0
+HUNG_S = 60.0
+"""Many files may be closed and synced before the worker turns again."""
 
 
 @click.command()
@@ -43,7 +49,24 @@ EVERY_S, EVERY_ONCE_S = 300.0, 20.0
 @click.pass_obj
 def export(settings: LazySettings, once: bool, folder: Path, every_s: float | None) -> None:
     """Every topic to Parquet: typed columns for analysis, exact bytes for the archive."""
-    kafka = settings().wiring.kafka
+    wiring = settings().wiring
+    with ExitStack() as stack:
+        if once:
+            tally = stack.enter_context(_progress())
+        else:
+            tally = Tally()
+            stack.enter_context(served(_telemetry(tally), wiring.health))
+        began = time.monotonic()
+        code = _run(wiring.kafka, folder, every_s, tally, once=once)
+    if once and code == 0:
+        _report(tally, folder, time.monotonic() - began)
+    sys.exit(code)
+
+
+def _run(
+    kafka: KafkaWiring, folder: Path, every_s: float | None, tally: Tally, *, once: bool
+) -> int:
+    """Export until told to stop, or with `once` up to now; the exit code."""
     stop = threading.Event()
     try:
         identity = identity_of(kafka, folder, stop=stop)
@@ -52,25 +75,32 @@ def export(settings: LazySettings, once: bool, folder: Path, every_s: float | No
         raise click.ClickException(str(error)) from error
     plan = Export(kafka=kafka, folder=folder, tape_id=identity.tape_id, places=places, once=once)
     spare_collector()
-    began = time.monotonic()
-    with _progress(once) as tally:
-        code = run(
-            build(plan, stop=stop, tally=tally),
-            stop=stop,
-            epoch_s=every_s or (EVERY_ONCE_S if once else EVERY_S),
-            recovery_dir=folder / STATE,
-            identity=identity,
-        )
-    if once and code == 0:
-        _report(tally, folder, time.monotonic() - began)
-    sys.exit(code)
+    return run(
+        build(plan, stop=stop, tally=tally),
+        stop=stop,
+        epoch_s=every_s or (EVERY_ONCE_S if once else EVERY_S),
+        recovery_dir=folder / STATE,
+        identity=identity,
+    )
+
+
+def _telemetry(tally: Tally) -> Telemetry:
+    """What a running export says of itself; one up to now is over before anybody asks."""
+    telemetry = Telemetry("export", hung_s=HUNG_S)
+    tally.beat = telemetry.heart.beat
+    telemetry.metrics.read("export_rows_total", lambda: tally.rows)
+    telemetry.metrics.read("export_lag_records", lambda: tally.lag)
+    ready = telemetry.readiness
+    ready.require("assigned", lambda: "no partition yet" if tally.lag is None else "")
+    ready.require("kafka", lambda: away(tally.reading) if tally.reading is not None else "")
+    return telemetry
 
 
 @contextmanager
-def _progress(once: bool) -> Iterator[Tally]:
-    """A tally that moves a progress bar, where there is an end to move to and somebody to see."""
+def _progress() -> Iterator[Tally]:
+    """A tally that moves a progress bar where there is somebody to see it."""
     console = Console(stderr=True)
-    if not once or not console.is_terminal:
+    if not console.is_terminal:
         yield Tally()
         return
     columns = (TextColumn("export"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -8,8 +8,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
@@ -17,9 +16,9 @@ import uvloop
 
 from connectors.telemetry.server import Telemetry
 from infra.cli.lazy import LazySettings
+from infra.cli.served import served
 from infra.tape import NoTape, apply_policy, genesis
 from schemas.settings import Settings, SettingsError
-from schemas.wiring import HealthWiring
 
 FLOW_HUNG_S = 30.0
 """The worker does not turn while it pickles a snapshot or folds a batch."""
@@ -61,7 +60,7 @@ def flow(settings: Callable[[], Settings]) -> None:
     hub, meter = hub_of(wiring, stop), FlowMeter()
     telemetry = Telemetry("flow", rules=RULES, hung_s=FLOW_HUNG_S)
     export_flow(telemetry, meter, hub, wiring.kafka.prefix)
-    with _served(telemetry, wiring.health):
+    with served(telemetry, wiring.health):
         try:
             begun = genesis(wiring.kafka)
         except NoTape as error:
@@ -78,17 +77,6 @@ def flow(settings: Callable[[], Settings]) -> None:
             ),
         )
     sys.exit(code)
-
-
-@contextmanager
-def _served(telemetry: Telemetry, wiring: HealthWiring) -> Iterator[None]:
-    """Endpoints as long as this lasts; a port that cannot be had ends the command."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(telemetry.served(wiring))
-        except SettingsError as error:
-            raise click.ClickException(str(error)) from error
-        yield
 
 
 @click.group()
