@@ -156,12 +156,18 @@ def _broker(settings: Settings, options: Options) -> Iterator[Begun]:
                 LOG.info(
                     "broker=local state=starting address=%s data=%s", kafka.bootstrap, options.data
                 )
-                begun.children["broker"] = brokers.start_local(part, kafka, options.logs)
-                begun.parts.append(part)
+                _begun(begun, part, brokers.start_local(part, kafka, options.logs))
         yield begun
     finally:
         if "broker" in begun.children:
             begun.children["broker"].stop()
+
+
+def _begun(begun: Begun, part: Part, child: Child) -> None:
+    assert child.process is not None, "it answers already"
+    LOG.info("child=%s state=started pid=%d", part.name, child.process.pid)
+    begun.parts.append(part)
+    begun.children[part.name] = child
 
 
 def _embed(begun: Begun, options: Options) -> None:
@@ -169,8 +175,7 @@ def _embed(begun: Begun, options: Options) -> None:
         raise RunRefused("--broker embedded forgets everything: never for --live")
     LOG.warning("broker=embedded state=starting note=%r", EMBEDDED_WARNING)
     child, bootstrap = brokers.start_embedded(begun.settings.wiring.kafka, options.logs)
-    begun.children["broker"] = child
-    begun.parts.append(brokers.EMBEDDED)
+    _begun(begun, brokers.EMBEDDED, child)
     snapshots = Path(tempfile.mkdtemp(prefix="recovery-", dir=options.logs))
     begun.settings = embedded(begun.settings, bootstrap, snapshots)
     kafka = begun.settings.wiring.kafka

@@ -1,6 +1,5 @@
 """`truecopy run --paper` as a user starts it: all ready, a killed process back, a clean end."""
 
-import json
 import os
 import re
 import secrets
@@ -19,22 +18,8 @@ from infra.topics import declared
 WAIT_S = 60.0
 TRUECOPY = [sys.executable, "-m", "infra.cli.main"]
 READY = "pipeline=all state=ready"
+WALLET = "0x" + "ab" * 20
 STARTED = re.compile(r"child=(\w+) state=started pid=(\d+)")
-ORPHANS = """
-import asyncio, pathlib, random, sys
-from infra.children import Child
-from infra.run.driver import Driver
-from infra.run.parts import Part
-from infra.run.supervisor import Limits, Supervisor
-
-sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-folder = pathlib.Path(sys.argv[1])
-children = {name: Child(name, sleeper, folder, {}) for name in ("public", "flow")}
-supervisor = Supervisor([Part(n, ()) for n in children], limits=Limits(), jitter=random.random)
-import logging
-logging.basicConfig(level="INFO", stream=sys.stderr)
-asyncio.run(Driver(supervisor, children, {}, print).run())
-"""
 
 
 def wait_until(true: Callable[[], bool], what: str, child: Child) -> None:
@@ -145,14 +130,26 @@ def test_a_paper_pipeline_is_ready_heals_itself_and_ends_clean(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tethers a process")
-def test_with_a_killed_supervisor_its_processes_end_too(
+def test_with_a_killed_supervisor_every_process_ends_also_its_own_broker(
     launched: Callable[..., Child], tmp_path: Path
 ) -> None:
-    supervisor = launched("supervisor", [sys.executable, "-c", ORPHANS, str(tmp_path)])
-    wait_until(lambda: len(pids(supervisor)) == 2, "both processes", supervisor)
+    config = tmp_path / "my.toml"
+    config.write_text(f'[[policy.accounts]]\nname = "main"\nwallet = "{WALLET}"\n')
+    nowhere = {f"{kind}_url": "http://127.0.0.1:1" for kind in ("clob", "gamma", "data")}
+    sockets = {f"ws_{kind}": "ws://127.0.0.1:1" for kind in ("market", "user", "activity")}
+    words = ["run", "--broker", "embedded", "--logs", str(tmp_path / "logs")]
+    supervisor = launched(
+        "supervisor",
+        [*TRUECOPY, "--config", str(config), *words],
+        **venue_variables({"url": "http://127.0.0.1:1", **nowhere, **sockets}),
+        TRUECOPY_KAFKA="127.0.0.1:1",
+    )
+    wait_until(lambda: len(pids(supervisor)) == 4, "four processes", supervisor)
     children = pids(supervisor)
+    assert set(children) == {"broker", "public", "flow", "execution"}
+    assert not any(gone(pid) for pid in children.values())
     supervisor.kill()
     deadline = time.monotonic() + WAIT_S
     while not all(gone(pid) for pid in children.values()):
-        assert time.monotonic() < deadline, f"left behind: {json.dumps(children)}"
+        assert time.monotonic() < deadline, f"left behind: {children}"
         time.sleep(0.05)
