@@ -43,6 +43,11 @@ bench: $(VENV)/dev.stamp ## what it costs, against the last table; BENCH=--write
 soak: $(VENV)/dev.stamp ## KILLS=100 SIGKILLs of every process and the broker; BROKERS=3, SEED=1; goes on where it was
 	$(BIN)/python -m infra.soak --kills $(or $(KILLS),100) --brokers $(or $(BROKERS),1) --seed $(or $(SEED),1) --folder var/soak-$(or $(KILLS),100)-$(or $(BROKERS),1)-$(or $(SEED),1)
 
+.PHONY: sim sim-mutants
+SEEDS ?= 300
+sim: $(VENV)/dev.stamp ## simulated worlds that try to break it; SEEDS=10000 SEED_BASE=N SIM=--minimise
+	$(BIN)/python tests/sim/run.py --seeds $(SEEDS) $(if $(SEED_BASE),--base $(SEED_BASE)) $(SIM)
+
 check: format-check lint types floors test ## format, lint, strict types, import floors, tests
 
 format: $(VENV)/dev.stamp ## write the house format
