@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
+import frames
 import latency
 import memory
 import throughput
@@ -35,6 +36,7 @@ class Sizes:
 
     runs: int
     shape: Shape
+    frames_s: int
     memory_records: int
     tokens: list[int]
     leaders: list[int]
@@ -43,6 +45,7 @@ class Sizes:
 FULL = Sizes(
     runs=3,
     shape=Shape(records=60_000),
+    frames_s=75,
     memory_records=20_000,
     tokens=[10, 100, 1_000],
     leaders=[1, 10, 100],
@@ -50,6 +53,7 @@ FULL = Sizes(
 QUICK = Sizes(
     runs=1,
     shape=Shape(records=3_000, tokens=40, leaders=4),
+    frames_s=20,
     memory_records=1_000,
     tokens=[10, 40],
     leaders=[4],
@@ -58,6 +62,7 @@ Part = Callable[[str, Sizes], list[Figure]]
 PARTS: dict[str, Part] = {
     "throughput": lambda at, sizes: throughput.measure(at, shape=sizes.shape, runs=sizes.runs),
     "latency": lambda at, sizes: latency.measure(at, shape=sizes.shape),
+    "frames": lambda at, sizes: frames.measure(at, seconds=sizes.frames_s),
     "memory": lambda at, sizes: memory.measure(
         at, records=sizes.memory_records, tokens=sizes.tokens, leaders=sizes.leaders
     ),

@@ -76,11 +76,18 @@ def save(tape: Tape, file: Path) -> None:
     file.write_bytes(b"\n".join(tape.values()) + b"\n")
 
 
+def loop(name: str, **arguments: Any) -> list[str]:
+    """The command of one loop of work.py."""
+    return [sys.executable, str(WORK), name, json.dumps(arguments)]
+
+
 def measured(name: str, **arguments: Any) -> dict[str, float]:
     """Run one loop of work.py in a process of its own; what it found."""
-    argv = [sys.executable, str(WORK), name, json.dumps(arguments)]
     done = subprocess.run(
-        tether.command(argv), capture_output=True, text=True, timeout=WORK_TIMEOUT_S
+        tether.command(loop(name, **arguments)),
+        capture_output=True,
+        text=True,
+        timeout=WORK_TIMEOUT_S,
     )
     if done.returncode != 0:
         raise BenchFailed(f"{name} ended with {done.returncode}:\n{done.stderr[-2_000:]}")
