@@ -55,6 +55,7 @@ class Mirrors:
         self._depth_levels = depth_levels
         self._budget = budget
         self._conflator = Conflator(depth_interval_ms)
+        self._held = self._conflator.waiting
         self._counts = counts
         self.books: dict[str, TrackedBook] = {}
         self._waiting: dict[str, None] = {}
@@ -98,41 +99,64 @@ class Mirrors:
                 self.books[token].gate.terms.traded(frame.price)
 
     def changes(self, frame: PriceChange, recv_ns: int) -> list[Effect]:
-        """Apply all changes of a frame, then look at each token: its last one states the result."""
+        """Apply all changes of a frame, then look at each token: its last one states the result.
+
+        Everything the venue does goes through here, hence no call that a test of a field spares.
+        """
+        try:
+            as_of_ms = epoch_ms(frame.timestamp)
+        except BadValue as error:
+            return self._all_broken(frame, str(error), recv_ns)
         effects: list[Effect] = []
-        last: dict[str, Change] = {}
+        last: dict[TrackedBook, Change] = {}
+        find = self.books.get
         for change in frame.price_changes:
-            book = self.books.get(change.asset_id)
+            book = find(change.asset_id)
             if book is None:
                 self._counts["unwatched"] += 1
                 continue
             try:
-                speaks = book.apply(change, epoch_ms(frame.timestamp))
+                if book.epoch and book.check is None:
+                    speaks = book.mirror.change(change, as_of_ms)
+                else:
+                    speaks = book.apply(change, as_of_ms)
             except BadValue as error:
                 effects += self._broken(book, str(error), repr(change), recv_ns)
                 continue
             if speaks:
-                last[change.asset_id] = change
-            elif book.live:
+                last[book] = change
+            elif book.epoch:
                 self._counts["late_change"] += 1
                 effects += self._changed(book, recv_ns)
-        for token, change in last.items():
-            effects += self._look(self.books[token], change, frame.timestamp, recv_ns)
+        for book, change in last.items():
+            if book.epoch:
+                effects += self._look(book, change, frame.timestamp, recv_ns)
         return effects
 
     def _look(
         self, book: TrackedBook, change: Change, timestamp: str, recv_ns: int
-    ) -> list[Effect]:
-        if not book.live:
-            return []
+    ) -> list[Effect] | tuple[()]:
+        now_ms = recv_ns // NS
         try:
-            fault = book.fault(change, timestamp, self._budget, recv_ns // NS)
+            fault = book.fault(change, timestamp, self._budget, now_ms)
         except BadValue as error:
             return self._broken(book, str(error), repr(change), recv_ns)
-        if fault is None:
-            return self._changed(book, recv_ns)
-        self._counts[fault] += 1
-        return self._end(book.token, fault, recv_ns // NS)
+        if fault is not None:
+            self._counts[fault] += 1
+            return self._end(book.token, fault, now_ms)
+        if book.token in self._held:
+            return ()
+        return self._changed(book, recv_ns)
+
+    def _all_broken(self, frame: PriceChange, why: str, recv_ns: int) -> list[Effect]:
+        """A frame without a readable moment: nothing in it can be placed."""
+        effects: list[Effect] = []
+        for change in frame.price_changes:
+            if (book := self.books.get(change.asset_id)) is None:
+                self._counts["unwatched"] += 1
+            else:
+                effects += self._broken(book, why, repr(change), recv_ns)
+        return effects
 
     def _changed(self, book: TrackedBook, recv_ns: int) -> list[Effect]:
         publish = self._conflator.changed(book.token, recv_ns // NS)

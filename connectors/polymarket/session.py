@@ -108,12 +108,18 @@ class MarketSession:
         if raw == b"PONG":
             self._pong_ms = recv_ns // NS
             return []
+        frames = decode_market(raw)
+        if len(frames) == 1:
+            return self._frame(frames[0], recv_ns)
         effects: list[Effect] = []
-        for frame in decode_market(raw):
+        for frame in frames:
             effects += self._frame(frame, recv_ns)
         return effects
 
     def _frame(self, frame: MarketFrame | Unknown | Unreadable, recv_ns: int) -> list[Effect]:
+        if isinstance(frame, PriceChange):  # nine frames of ten, so asked first
+            self.mirrors.data_ms = recv_ns // NS
+            return self.mirrors.changes(frame, recv_ns)
         match frame:
             case Unreadable():
                 self.counts["unreadable"] += 1
@@ -128,8 +134,6 @@ class MarketSession:
                 return [RereadMarket(frame.market, "market_resolved")]
         self.mirrors.data_ms = recv_ns // NS
         match frame:
-            case PriceChange():
-                return self.mirrors.changes(frame, recv_ns)
             case BookFrame():
                 return self.mirrors.snapshot(frame, recv_ns)
             case TickSizeChange():

@@ -32,7 +32,7 @@ class Check:
     judge_ms: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TrackedBook:
     """Mirror, gate and life of one token. epoch is "" while waiting."""
 
@@ -43,7 +43,7 @@ class TrackedBook:
     live_since_ms: int = 0
     kept: list[tuple[Change, int]] = field(default_factory=list)
     overflown: bool = False
-    echo: tuple[int | None, int | None] | None = None
+    quoted: Change | None = None
     suspect_mirror: Mirror | None = None
     check: Check | None = None
     attempts: int = 0
@@ -80,7 +80,7 @@ class TrackedBook:
 
     def doubt_everything(self, fetch_ms: int) -> None:
         """What socket and REST said contradicts itself: only a fresh snapshot counts."""
-        self.echo = None
+        self.quoted = None
         self.kept.clear()
         self.overflown = False
         self.fetch_ms = fetch_ms
@@ -95,7 +95,7 @@ class TrackedBook:
         return self.mirror.change(change, as_of_ms)
 
     def _keep(self, change: Change, as_of_ms: int) -> None:
-        self.echo = echo_of(change) or self.echo
+        self.quoted = change if echo_of(change) else self.quoted
         if len(self.kept) >= KEPT_CHANGES_MAX:
             self.kept.clear()
             self.overflown = True
@@ -103,8 +103,9 @@ class TrackedBook:
 
     def fault(self, change: Change, timestamp: str, budget: HashBudget, now_ms: int) -> str | None:
         """What contradicts the mirror after a frame whose last change of this token this is."""
-        self.echo = echo_of(change) or self.echo
         found = self.mirror.contradiction(change)
+        if change.best_bid is not None and change.best_ask is not None:
+            self.quoted = change
         if found is not None or not change.hash or not self.gate.confirmed:
             return found
         levels = len(self.mirror.bids) + len(self.mirror.asks)
@@ -147,7 +148,8 @@ class TrackedBook:
         for change, change_ms in self.kept:
             if change_ms >= as_of_ms:
                 fresh.change(change, change_ms)
-        if self.echo not in (None, (fresh.best_bid, fresh.best_ask)):
+        echo = echo_of(self.quoted) if self.quoted is not None else None
+        if echo not in (None, (fresh.best_bid, fresh.best_ask)):
             return "quotes_differ"
         self.mirror = fresh
         return None
