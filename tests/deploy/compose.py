@@ -128,10 +128,15 @@ class Container:
             assert time.monotonic() < until, f"{self.name} is not healthy:\n{self.said[-3000:]}"
             time.sleep(LOOK_S)
 
-    def stop(self, timeout_s: float = 30.0) -> int:
-        """SIGTERM, as `docker stop`; the exit code."""
+    def terminate(self) -> None:
+        """SIGTERM, as `docker stop` begins."""
         assert self.process is not None
         self.process.terminate()
+
+    def stop(self, timeout_s: float = 30.0) -> int:
+        """SIGTERM, and SIGKILL when the grace is over; the exit code."""
+        self.terminate()
+        assert self.process is not None
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -25,8 +25,8 @@ CORE = sorted((ROOT / "flows" / "core").glob("*.py"))
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 NAMED_IN_CODE = re.compile(r"RUNBOOK\.md#([a-z0-9-]+)")
-ANNOUNCED = {"init", "rebuild", "resume"}
-"""Commands that messages name and that are being built."""
+ANNOUNCED = {"rebuild"}
+"""What messages name and the command line does not have yet."""
 ANY = "\N{HORIZONTAL ELLIPSIS}"
 """Stands for the part of a name that is known only when it is raised."""
 
