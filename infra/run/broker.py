@@ -21,6 +21,7 @@ READY_S = 300.0
 """The first start downloads Kafka."""
 EMBEDDED_READY_S = 30.0
 LOOK_S = 0.2
+EMBEDDED = Part("broker", (), restarts=False)
 
 
 def local_part(kafka: KafkaWiring, data: Path) -> Part:
@@ -64,9 +65,6 @@ def _wait_answering(child: Child, kafka: KafkaWiring) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the broker did not answer within {READY_S:.0f} s\n{child.tail()}")
         time.sleep(LOOK_S)
-
-
-EMBEDDED = Part("broker", (), restarts=False)
 
 
 def start_embedded(kafka: KafkaWiring, folder: Path) -> tuple[Child, str]:
