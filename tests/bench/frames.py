@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 from figures import BenchFailed, Figure
-from latency import NS_PER_MS, PACE_LEAST, PER_S, quantile
+from latency import NS_PER_MS, PACE_LEAST, PER_S, quantile_figure
 from scene import Scene, Shape
 from stand import loop, resident_mb, started
 
@@ -26,7 +26,8 @@ from schemas.records import journal, market, own
 from schemas.records.base import Record
 from schemas.records.leader import LeaderFills
 
-PART = "frame to POST"
+PART = "frames"
+WAY = "frame received -> POST sent"
 P50_AIM_MS, P99_AIM_MS = 6.0, 20.0
 BACKGROUND = "busy"
 HALF_MS = 0.5
@@ -71,25 +72,21 @@ def measure(bootstrap: str, *, seconds: int, per_s: int = PER_S) -> list[Figure]
 
 
 def _figures(ways: list[Way]) -> list[Figure]:
-    third = max(len(ways) // 3, 1)
     ways.sort(key=lambda way: way.sent_ms)
+    third = max(len(ways) // 3, 1)
     runs = [ways[n : n + third] for n in range(0, third * min(3, len(ways)), third)]
-
-    def figure(name: str, share: float, aim: float | None = None, hop: int | None = None) -> Figure:
-        def ms(way: Way) -> float:
-            return way.whole if hop is None else way.hops[hop]
-
-        of_all = "" if hop is None else f"{fmean(map(ms, ways)) / mean:.0%} of the way"
-        values = tuple(quantile([ms(way) for way in run], share) for run in runs)
-        return Figure(part=PART, name=name, unit="ms", runs=values, aim_most=aim, ratio=of_all)
-
-    mean = fmean(way.whole for way in ways)
-    return [
-        figure(f"frame received -> POST sent, n={len(ways)}, p50", 0.5, P50_AIM_MS),
-        figure(f"frame received -> POST sent, n={len(ways)}, p99", 0.99, P99_AIM_MS),
-        figure(f"frame received -> POST sent, n={len(ways)}, max", 1.0),
-        *(figure(f"{hop}, p50", 0.5, hop=place) for place, hop in enumerate(HOPS)),
+    whole = [[way.whole for way in run] for run in runs]
+    told, mean = f"{len(ways)} orders", fmean(way.whole for way in ways)
+    figures = [
+        quantile_figure(PART, f"{WAY}, p50", whole, 0.5, told, P50_AIM_MS),
+        quantile_figure(PART, f"{WAY}, p99", whole, 0.99, told, P99_AIM_MS),
+        quantile_figure(PART, f"{WAY}, max", whole, 1.0, told),
     ]
+    for place, hop in enumerate(HOPS):
+        took = [[way.hops[place] for way in run] for run in runs]
+        share = fmean(way.hops[place] for way in ways) / mean
+        figures.append(quantile_figure(PART, f"{hop}, p50", took, 0.5, f"{share:.0%} of the way"))
+    return figures
 
 
 def _memory(resident: dict[str, float]) -> list[Figure]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
+import edges
 import frames
 import latency
 import memory
@@ -24,7 +25,7 @@ from scene import Shape
 
 from infra.children import ChildDied
 from infra.kafka.cluster import KafkaCluster, archived
-from infra.kafka.install import SMALL_HEAP, KafkaUnavailable
+from infra.kafka.install import SMALL_HEAP
 
 # A busy machine may fall silent for seconds without the broker being declared dead.
 CALM_SESSIONS = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "1000"}
@@ -37,6 +38,8 @@ class Sizes:
     runs: int
     shape: Shape
     frames_s: int
+    mirror_frames: int
+    export_rows: int
     memory_records: int
     tokens: list[int]
     leaders: list[int]
@@ -46,6 +49,8 @@ FULL = Sizes(
     runs=3,
     shape=Shape(records=60_000),
     frames_s=75,
+    mirror_frames=100_000,
+    export_rows=500_000,
     memory_records=20_000,
     tokens=[10, 100, 1_000],
     leaders=[1, 10, 100],
@@ -54,6 +59,8 @@ QUICK = Sizes(
     runs=1,
     shape=Shape(records=3_000, tokens=40, leaders=4),
     frames_s=20,
+    mirror_frames=2_000,
+    export_rows=10_000,
     memory_records=1_000,
     tokens=[10, 40],
     leaders=[4],
@@ -63,6 +70,10 @@ PARTS: dict[str, Part] = {
     "throughput": lambda at, sizes: throughput.measure(at, shape=sizes.shape, runs=sizes.runs),
     "latency": lambda at, sizes: latency.measure(at, shape=sizes.shape),
     "frames": lambda at, sizes: frames.measure(at, seconds=sizes.frames_s),
+    "mirror": lambda _, sizes: edges.mirror(
+        runs=sizes.runs, tokens=sizes.shape.tokens, frames=sizes.mirror_frames
+    ),
+    "export": lambda at, sizes: edges.export(at, rows=sizes.export_rows),
     "memory": lambda at, sizes: memory.measure(
         at, records=sizes.memory_records, tokens=sizes.tokens, leaders=sizes.leaders
     ),
@@ -73,22 +84,27 @@ PARTS: dict[str, Part] = {
 def broker() -> Iterator[str]:
     """The one that TRUECOPY_KAFKA names, or one of our own for as long as this runs."""
     named = os.environ.get("TRUECOPY_KAFKA")
-    if named:
+    if named and named != "embedded":
         yield named
         return
     with KafkaCluster(jvm=[*SMALL_HEAP, *archived()], properties=CALM_SESSIONS) as cluster:
         yield cluster.bootstrap
 
 
-def measure(names: Sequence[str], sizes: Sizes, console: Console) -> list[Figure]:
-    """Run the parts one after the other, saying how long each took."""
+def measure(names: Sequence[str], sizes: Sizes, console: Console) -> tuple[list[Figure], bool]:
+    """Run the parts one after the other; their figures, and whether every part gave some."""
     figures: list[Figure] = []
+    complete = True
     with broker() as bootstrap:
         for name in names:
             began = time.monotonic()
-            figures += PARTS[name](bootstrap, sizes)
+            try:
+                figures += PARTS[name](bootstrap, sizes)
+            except (BenchFailed, ChildDied, TimeoutError) as error:
+                complete = False
+                console.print(f"{name} stopped: {error}", style="red", markup=False)
             console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
-    return figures
+    return figures, complete
 
 
 @click.command()
@@ -100,17 +116,14 @@ def main(only: tuple[str, ...], write: bool, quick: bool) -> None:
     if write and (only or quick):
         raise click.UsageError("--write records a whole run: leave --only and --quick out")
     logging.basicConfig(level=logging.ERROR)
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    try:
-        figures = measure(only or list(PARTS), QUICK if quick else FULL, console)
-    except (BenchFailed, ChildDied, KafkaUnavailable) as error:
-        console.print(f"stopped: {error}", style="red", markup=False)
-        sys.exit(1)
+    console = Console() if sys.stdout.isatty() else Console(width=190)
+    figures, complete = measure(only or list(PARTS), QUICK if quick else FULL, console)
     document = DOCUMENT.read_text()
     console.print(printed(figures, standing(document)))
-    if write:
+    if write and complete:
         DOCUMENT.write_text(replaced(document, written(figures, machine())))
         console.print(f"written to {DOCUMENT.name}")
+    sys.exit(0 if complete else 1)
 
 
 if __name__ == "__main__":

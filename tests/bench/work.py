@@ -6,6 +6,7 @@ neither the start of Python nor the first answer of the broker is in it.
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,14 @@ from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader
 from connectors.kafka.producer import Producer
 from flows.core.fold import FoldState, fold
+from flows.export import spare_collector
 from schemas import codec
+from schemas.wiring import KafkaWiring
 
 FIRST_S = 10.0
 BARE_BATCH = 5_000
 READ_MAX = 2_000
+EXPORT_BENCH = Path(__file__).resolve().parents[1] / "export"
 
 
 def bare(bootstrap: str, topic: str, records: int) -> dict[str, float]:
@@ -101,8 +105,31 @@ def pace(
     return {"per_s": len(values) / (time.perf_counter() - began)}
 
 
+def mirroring(runs: int, tokens: int, frames: int) -> dict[str, float]:
+    """What a connector does with a market frame, without a socket."""
+    import mirror
+
+    return mirror.measure(runs=runs, tokens=tokens, frames=frames)
+
+
+def exporting(bootstrap: str, prefix: str, case: str, rows: int) -> dict[str, float]:
+    """One kind of record to Parquet, several times, and the bare loop over the same rows."""
+    sys.path.append(str(EXPORT_BENCH))
+    import bench_export as bench
+
+    spare_collector()
+    kafka = KafkaWiring(bootstrap=bootstrap, prefix=prefix)
+    topic, _, make = bench.CASES[case]
+    bench.produce(kafka, topic, map(make, range(rows)))
+    found = {"bare": bench.bare_loop(kafka, topic, rows), "runs": float(bench.RUNS)}
+    for number in range(bench.RUNS):
+        with tempfile.TemporaryDirectory() as home:
+            found[f"run_{number}"] = bench.export(kafka, Path(home))[0]
+    return found
+
+
 LOOPS: dict[str, Callable[..., dict[str, float]]] = {
-    each.__name__: each for each in (bare, steps, replay, idiom, pace)
+    each.__name__: each for each in (bare, steps, replay, idiom, pace, mirroring, exporting)
 }
 
 
