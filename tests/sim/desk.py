@@ -8,9 +8,9 @@ by its own `sighting`. Keeps what arrived at the venue, by intent.
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from connectors.execution.answers import Reply, Verdict, classify
 from connectors.execution.backend import Refusal, Sighting, Signed, Unclear, Unready
@@ -38,13 +38,14 @@ class Arrivals:
     def __init__(self) -> None:
         self.hashes: dict[Intent, dict[OrderHash, int]] = defaultdict(dict)
         self.requests: dict[OrderHash, OrderSigned] = {}
-        self.watcher: Callable[[OrderSigned], None] = lambda signed: None
+        self.on_sent: Callable[[OrderSigned], None] = lambda signed: None
+        self.on_arrival: Callable[[OrderSigned], None] = lambda signed: None
 
     def note(self, signed: OrderSigned) -> None:
         known = self.hashes[signed.intent]
         known[signed.order] = known.get(signed.order, 0) + 1
         self.requests.setdefault(signed.order, signed)
-        self.watcher(signed)
+        self.on_arrival(signed)
 
 
 class SimBackend:
@@ -59,10 +60,12 @@ class SimBackend:
         chance: random.Random,
         account: Account,
         old_ms: int,
+        under_way: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._town, self._network, self._mischief = town, network, mischief
         self._arrivals, self._chance, self._account = arrivals, chance, account
         self._old_ms = old_ms
+        self._under_way = under_way
 
     @property
     def name(self) -> Literal["live", "paper"]:
@@ -98,10 +101,32 @@ class SimBackend:
         return classify(await self._reply(signed))
 
     async def _reply(self, signed: OrderSigned) -> Reply:
+        self._arrivals.on_sent(signed)
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        # What has left this process arrives whatever becomes of the process.
+        self._under_way(self._at_the_venue(signed, reply))
+        try:
+            async with asyncio.timeout(POST_TIMEOUT_S):
+                return await reply
+        except TimeoutError:
+            return Reply(http_status=None, text="no answer in time")
+
+    async def _at_the_venue(self, signed: OrderSigned, reply: "asyncio.Future[Reply]") -> None:
         take = self._mischief.take
         await asyncio.sleep(self._network.delay_s())
         if take("lost_request", "venue"):
-            return await self._silence()
+            return
+        if late := take("late_request", "venue"):
+            await asyncio.sleep(late.strength / 1_000)
+        answer = await self._answer(signed)
+        if take("lost_answer", "venue"):
+            return
+        await asyncio.sleep(self._network.delay_s())
+        if not reply.done():
+            reply.set_result(answer)
+
+    async def _answer(self, signed: OrderSigned) -> Reply:
+        take = self._mischief.take
         if take("too_early_425", "venue"):
             return Reply(http_status=425, text="matching engine restarting")
         if take("post_only_503", "venue"):
@@ -114,16 +139,9 @@ class SimBackend:
         found = await pending
         if isinstance(found, VenueRefusal):
             return Reply(http_status=found.status, text=found.text)
-        if take("lost_answer", "venue"):
-            return await self._silence()
         if take("answer_500", "venue"):
             return Reply(http_status=500, text="could not insert order")
-        await asyncio.sleep(self._network.delay_s())
         return _accepted(signed, found)
-
-    async def _silence(self) -> Reply:
-        await asyncio.sleep(self._chance.choice((0.01, POST_TIMEOUT_S)))
-        return Reply(http_status=None, text="connection lost")
 
     def _submit(self, signed: OrderSigned) -> "asyncio.Future[Answer | VenueRefusal]":
         answered: asyncio.Future[Answer | VenueRefusal] = asyncio.get_running_loop().create_future()

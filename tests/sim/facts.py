@@ -13,11 +13,12 @@ from schemas.records.base import Intent, Record
 from schemas.units import ceil_mul
 
 PROOFS = {
-    "expired": own.OrderExpired,
-    "absent": own.OrderAbsent,
-    "refused": own.OrderAnswered,
-    "filled": own.OrderAnswered,
+    "expired": "OrderExpired",
+    "absent": "OrderAbsent",
+    "refused": "OrderAnswered:refused",
+    "filled": "OrderAnswered:accepted",
 }
+"""What must stand on the tape before an order may have this end."""
 ENDED = frozenset(PROOFS)
 
 
@@ -38,7 +39,7 @@ class OwnFacts:
     moved: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     requests: dict[Intent, journal.OrderRequested] = field(default_factory=dict)
     states: dict[Intent, str] = field(default_factory=dict)
-    proofs: dict[Intent, set[type]] = field(default_factory=lambda: defaultdict(set))
+    proofs: dict[Intent, set[str]] = field(default_factory=lambda: defaultdict(set))
     signed: dict[str, Intent] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
@@ -54,8 +55,10 @@ class OwnFacts:
                     self.confirmed.add(key)
             case own.OrderSigned():
                 self.signed.setdefault(record.order, record.intent)
-            case own.OrderExpired() | own.OrderAbsent() | own.OrderAnswered():
-                self.proofs[record.intent].add(type(record))
+            case own.OrderExpired() | own.OrderAbsent():
+                self.proofs[record.intent].add(type(record).__name__)
+            case own.OrderAnswered():
+                self.proofs[record.intent].add(f"OrderAnswered:{record.outcome}")
 
     def decided(self, event: Any) -> None:
         """An event of the fold."""
@@ -117,6 +120,7 @@ class BookFacts:
     live: dict[str, str] = field(default_factory=dict)
     depths: dict[str, tuple[int, market.Depth]] = field(default_factory=dict)
     ticks: dict[str, system.Tick] = field(default_factory=dict)
+    ticks_of: dict[str, int] = field(default_factory=dict)
     fees: dict[str, int] = field(default_factory=dict)
     condition_tokens: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

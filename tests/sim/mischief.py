@@ -32,6 +32,8 @@ KINDS: dict[str, tuple[int, Sequence[str], int, int]] = {
     "rest_cut_short": (2, ("rest",), 1, 2),
     "ghost_book": (3, ("rest",), 1, 1),
     "lost_request": (3, ("venue",), 1, 1),
+    "late_request": (3, ("venue",), 200, 1_000),
+    "lost_row": (2, ("leader",), 1, 1),
     "lost_answer": (5, ("venue",), 1, 1),
     "answer_500": (2, ("venue",), 1, 1),
     "too_early_425": (1, ("venue",), 1, 2),
@@ -74,6 +76,8 @@ def drawn(chance: random.Random, *, until_ms: int, count: int) -> list[Fault]:
         kind = chance.choices(names, weights)[0]
         _, targets, least, most = KINDS[kind]
         at_ms, strength = chance.randint(500, until_ms), chance.randint(least, most)
+        if kind == "lost_row":
+            at_ms //= 2  # three reports must come after it
         faults.append(Fault(at_ms, kind, chance.choice(targets), strength))
     return sorted(faults)
 

@@ -140,6 +140,7 @@ class Network:
         self._slow_until = 0.0
         self._slow_s = 0.0
         self._answers: dict[str, bytes] = {}
+        self.hidden: dict[str, None] = {}
         self.town: Town | None = None
 
     def delay_s(self) -> float:
@@ -167,11 +168,25 @@ class Network:
 
     def emit(self, emission: Emission) -> None:
         """The venue's frames to those that want them."""
+        if emission.channel == "activity" and self._hides(emission.payload):
+            return
         text = ""
         for line in list(self.lines[emission.channel]):
             if line.subscriber is not None and line.subscriber.wants(emission):
                 text = text or wire_text(emission.payload)
                 line.send(text)
+
+    def _hides(self, message: dict[str, Any]) -> bool:
+        """A leader's transaction that no list of trades ever shows (only his positions do)."""
+        row = message["payload"]
+        tx = row["transactionHash"]
+        his = tx not in self.hidden and row["proxyWallet"] in self._leaders()
+        if his and self.mischief.take("lost_row", "leader"):
+            self.hidden[tx] = None
+        return tx in self.hidden
+
+    def _leaders(self) -> list[str]:
+        return self.town.leaders if self.town is not None else []
 
     def strike(self, fault: Fault) -> None:
         """A fault that waits for no frame."""
@@ -212,6 +227,8 @@ class Network:
             body, age = self._answers[asked], {"age": "17", "x-cache": "Hit from cloudfront"}
         elif response.status == 200:
             self._answers[asked] = body
+        if self.hidden and request.path == "/v2/trades":
+            body = _without(body, self.hidden)
         if request.path == "/books" and take("ghost_book", "rest"):
             body = _ghosts(body)
         if take("rest_cut_short", "rest"):
@@ -221,6 +238,13 @@ class Network:
 
     async def aclose(self) -> None:
         """Nothing to close."""
+
+
+def _without(body: bytes, hidden: dict[str, None]) -> bytes:
+    answer = json.loads(body)
+    if "data" in answer:
+        answer["data"] = [r for r in answer["data"] if r["transaction_hash"] not in hidden]
+    return json.dumps(answer).encode()
 
 
 def _ghosts(body: bytes) -> bytes:

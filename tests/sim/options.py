@@ -23,9 +23,11 @@ from tests.sim.mischief import Fault, drawn
 from tests.sim.town import HOST, OWN_WALLET
 
 TROUBLE_MS = 12_000
-CALM_MS = 14_000
+CALM_MS = 6_000
+CALMS = 4
 BEGIN_MS = 2_500
-"""Leaders trade and faults strike from here on."""
+"""Leaders trade and faults strike from BEGIN_MS on, until the trouble ends. All must have come
+right after the first calm or, at the latest, after the last."""
 TICK_MS = 150
 
 
@@ -174,7 +176,7 @@ def policy(leaders: list[str], terms: dict[str, Any]) -> PolicyDocument:
         leader_report_lag_ms=3_000,
         account_report_lag_ms=3_000,
         reconcile_max_age_ms=60_000,
-        withdraw_after_ms=8_000,
+        withdraw_after_ms=4_000,
         retry_after_ms=500,
         summary_every_ms=10_000,
     )

@@ -30,13 +30,19 @@ POLICY_HOLDS = (
 """Wishes of the policy and facts of the market: no trouble that will pass."""
 
 
+RESOLVED_FOR_MS = 6_000
+"""So long after a resolution our shares are settled at their payout."""
+
+
 def settle(judge: "Judge") -> None:
     """Raise the first that is not so."""
     _leaders(judge)
     _ours(judge)
     _orders(judge)
-    _targets(judge)
+    if not judge.world.network.hidden:
+        _targets(judge)
     _gaps(judge)
+    _settled(judge)
     if not judge.world.options.faults and judge.counts["DriftFound"]:
         raise judge.broken("nothing_to_correct_in_a_clean_world", str(judge.counts["DriftFound"]))
     if judge.due["journal"] != len(judge.reference["journal"]):
@@ -82,6 +88,16 @@ def _orders(judge: "Judge") -> None:
     if left:
         state = judge.own.states[left[0].intent]
         raise judge.broken("every_order_ends", f"{left[0].intent} is {state}")
+
+
+def _settled(judge: "Judge") -> None:
+    """Shares of a resolved market are no position any more."""
+    account, now_ms = _account(judge), judge.world.loop.now_ms()
+    for token, market, _ in judge.world.town.tokens():
+        long_ago = market.is_resolved and now_ms - market.resolved_ms > RESOLVED_FOR_MS
+        if long_ago and account.held_micro(token):
+            detail = f"{token[-6:]}: {account.held_micro(token)}"
+            raise judge.broken("resolved_markets_are_settled", detail)
 
 
 def _gaps(judge: "Judge") -> None:

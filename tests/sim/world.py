@@ -29,7 +29,7 @@ from tests.sim.clockwork import VirtualLoop, run_virtually
 from tests.sim.desk import Arrivals, SimBackend
 from tests.sim.mischief import Fault, Mischief
 from tests.sim.network import Network
-from tests.sim.options import BEGIN_MS, CALM_MS, TROUBLE_MS, Options
+from tests.sim.options import BEGIN_MS, CALM_MS, CALMS, TROUBLE_MS, Options
 from tests.sim.processes import Flow, FlowHub, FlowSnapshot
 from tests.sim.town import Town
 
@@ -78,6 +78,8 @@ class World:
         self.lives: dict[str, Life] = {}
         self.paused_until: dict[str, float] = {}
         self.failures: list[BaseException] = []
+        self.had_zombie = False
+        self._errands: set[asyncio.Task[None]] = set()
         self.judge = judge(self)
         for leader in self.town.venue.leaders:
             leader.resting = True
@@ -145,10 +147,12 @@ class World:
             await self._look(venue)
         self.mischief.over = True
         self.offsets_ms = dict.fromkeys(self.offsets_ms, 0)
-        until += CALM_MS / 1_000
-        while self.loop.time() < until:
-            await self._look(venue)
-        self.judge.at_the_end()
+        for left in reversed(range(CALMS)):
+            until += CALM_MS / 1_000
+            while self.loop.time() < until:
+                await self._look(venue)
+            if self.judge.all_is_well(final=not left):
+                return
 
     async def _look(self, venue: asyncio.Task[None]) -> None:
         await asyncio.sleep(LOOK_S)
@@ -226,6 +230,7 @@ class World:
             self.chance,
             processes.ACCOUNT,
             self.settings.wiring.execution.absent_after_ms,
+            self._under_way,
         )
 
         async def checkpoint(point: str) -> None:
@@ -242,6 +247,17 @@ class World:
             checkpoint,
             f"execution-{self.chance.getrandbits(16)}",
         )
+
+    def _under_way(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Something that no kill stops any more; its failure is the world's."""
+        task = self.loop.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.append(error)
 
     def kill(self, name: str, *, repeats: bool, back_ms: int) -> None:
         """kill -9, and its supervisor starts it again after a while."""
@@ -282,6 +298,7 @@ class World:
         old = self.lives.pop(name, None)
         if old is None:
             return
+        self.had_zombie = True
         self.start(name)
 
         def end() -> None:
