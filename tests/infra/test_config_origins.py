@@ -58,9 +58,9 @@ def test_any_text_is_one_line_of_toml_and_comes_back(text: str) -> None:
     assert "\n" not in line
 
 
-def test_every_key_of_a_full_file_is_told_with_its_own_line() -> None:
+def test_every_key_of_a_file_is_told_with_its_own_line() -> None:
     """The line that is named is one that sets this key."""
-    found = entries(load(FULL, {}), FULL, {})
+    found = [e for e in entries(load(FULL, {}), FULL, {}) if e.origin != DEFAULT]
     lines = FULL.read_text().splitlines()
     assert len(found) > 90
     for entry in found:
@@ -137,7 +137,8 @@ def test_what_may_be_a_secret_in_an_address_is_masked(address: str, seen: str) -
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=16, max_size=40))
-def test_no_long_token_of_an_address_is_ever_printed(token: str) -> None:
+def test_no_long_token_of_an_address_is_ever_printed(drawn: str) -> None:
+    token = f"zq7{drawn}"  # what no key or comment holds by chance
     for address in (
         f"https://{token}@host.test/rpc",
         f"https://u:{token}@host.test",
