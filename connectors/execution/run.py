@@ -113,7 +113,7 @@ async def _run(
         kinds |= paper_ledger.KINDS
     reader = await _reader(wiring.kafka, {tape: mirror.position}, stack)
     feed = TapeFeed(reader, tape, mirror, kinds)
-    said.reads(feed, mirror)
+    said.reads(mirror, lambda: feed.rows_s)
     await feed.catch_up()
     said.tape_read()
     at = (mirror.position, start.offset)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from connectors.execution.feed import TapeFeed
 from connectors.execution.mirror import Mirror
 from connectors.kafka.producer import Producer
 from connectors.telemetry.clients import export_producer
@@ -56,13 +55,15 @@ class Said:
         """What leaves by this producer."""
         export_producer(self.telemetry, producer, kafka.prefix)
 
-    def reads(self, feed: TapeFeed, mirror: Mirror) -> None:
-        """Where the tape comes from and what is known by it."""
+    def reads(self, mirror: Mirror, rows_s: Callable[[], float | None]) -> None:
+        """What is known by the tape, and at which monotonic time that brought its last record."""
         self._mirror = mirror
-        self.telemetry.metrics.read(
-            "tape_read_age_seconds",
-            lambda: None if feed.rows_s is None else time.monotonic() - feed.rows_s,
-        )
+
+        def age_s() -> float | None:
+            moment_s = rows_s()
+            return None if moment_s is None else time.monotonic() - moment_s
+
+        self.telemetry.metrics.read("tape_read_age_seconds", age_s)
 
     def posted(self, outcome: str, took_s: float) -> None:
         """A POST was answered, or was not."""
