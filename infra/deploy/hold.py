@@ -6,7 +6,7 @@ So a process that ends with one of HELD is not restarted: this one stays, says w
 container turns unhealthy (nothing answers /healthz) until an operator acts. Every other code is
 passed on, and the restart policy does what it does. Signals are passed on too.
 
-It never restarts anything itself and imports no part of the pipeline (10 MB resident).
+It never restarts anything itself and imports no part of the pipeline (14 MB resident).
 """
 
 import logging

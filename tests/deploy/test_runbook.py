@@ -57,7 +57,7 @@ def names_in(node: ast.expr, scope: ast.AST) -> Iterator[str]:
             yield from names_in(one, scope)
             yield from names_in(other, scope)
         case ast.JoinedStr(values=parts):
-            yield "".join(p.value if isinstance(p, ast.Constant) else ANY for p in parts)
+            yield "".join(str(p.value) if isinstance(p, ast.Constant) else ANY for p in parts)
         case ast.Name(id=name):
             given = [
                 each.value
