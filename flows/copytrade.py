@@ -25,7 +25,7 @@ from flows.core import RULES, fold
 from flows.core.fold import Entry
 from flows.core.leaders import LeadersState
 from flows.core.planning import PlanState
-from flows.core.sealing import Sealed, SealState
+from flows.core.sealing import Sealed, SealState, Topic
 from flows.engine.errors import StartRefused
 from flows.engine.fence import Fence
 from flows.engine.hub import Hub
@@ -41,6 +41,14 @@ from schemas.wiring import Wiring
 
 S = TypeVar("S")
 W = TypeVar("W")
+
+FLOW_ID = "copytrade"
+OUTPUTS: tuple[tuple[Topic, str], ...] = (
+    ("journal", "journal"),
+    ("orders", "execution_sink"),
+    ("watch", "watch"),
+)
+"""Each numbered topic and the step that writes it. Snapshots are kept by these names."""
 
 OnEntries = Callable[[list[tuple[str, Entry]]], None]
 
@@ -63,7 +71,12 @@ class Step(Generic[S, W]):
 
     def snapshot(self) -> bytes:
         """The state as bytes."""
-        return pickle.dumps(self._state, protocol=pickle.HIGHEST_PROTOCOL)
+        return snapshot_of(self._state)
+
+
+def snapshot_of(state: object) -> bytes:
+    """A step's state as its snapshot keeps it."""
+    return pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def build(
@@ -89,15 +102,11 @@ def build(
         group=wiring.flow.group,
         until=until,
     )
-    flow = Dataflow("copytrade")
+    flow = Dataflow(FLOW_ID)
     meter = meter or FlowMeter()
     rows = op.input("tape", flow, source)
     sealed = decisions(rows, fence, str(kafka.shard), on_entries=meter.decoded)
-    for topic, step_id in (
-        ("journal", "journal"),
-        ("orders", "execution_sink"),
-        ("watch", "watch"),
-    ):
+    for topic, step_id in OUTPUTS:
         out = op.filter_map_value(f"to_{topic}", sealed, partial(_only, topic))
         sink = NumberedSink(
             hub,

@@ -35,31 +35,38 @@ class SealState:
     prev: str = ""
 
 
-def seal_events(state: SealState, offset: int, events: list[Record]) -> list[Sealed]:
-    """The records that the events of one tape offset become, in order."""
+def seal_events(
+    state: SealState, offset: int, events: list[Record], *, rules: int = RULES
+) -> list[Sealed]:
+    """The records that the events of one tape offset become, in order; rules: who decided them."""
     sealed = []
     for event in events:
         if isinstance(event, journal.Watch):
-            sealed.append(_sealed(state, "watch", offset, event, f"{event.what}:{event.subject}"))
+            sealed.append(_sealed(state, "watch", offset, event, _key(event), rules))
             continue
-        sealed.append(_sealed(state, "journal", offset, event, _subject(event)))
+        sealed.append(_sealed(state, "journal", offset, event, _key(event), rules))
         if isinstance(event, journal.OrderRequested):
-            sealed.append(_sealed(state, "orders", offset, event, event.intent))
+            sealed.append(_sealed(state, "orders", offset, event, event.intent, rules))
     return sealed
 
 
-def _sealed(state: SealState, topic: Topic, offset: int, event: Record, key: str) -> Sealed:
+def _sealed(
+    state: SealState, topic: Topic, offset: int, event: Record, key: str, rules: int
+) -> Sealed:
     number = state.next_number[topic]
     prev = state.prev if topic == "journal" else ""
-    value = seal(event, Envelope(n=number, cause=offset, rules=RULES, prev=prev))
+    value = seal(event, Envelope(n=number, cause=offset, rules=rules, prev=prev))
     state.next_number[topic] = number + 1
     if topic == "journal":
         state.prev = chain_hash(value)
     return Sealed(topic, number, key.encode(), value, headers(event))
 
 
-def _subject(event: Record) -> str:
-    """Key of a journal record: the token, account or leader it is about, for topic readers."""
+def _key(event: Record) -> str:
+    """Key of a watch record: its subject. Of a journal record: the token, account or leader it is
+    about, for topic readers."""
+    if isinstance(event, journal.Watch):
+        return f"{event.what}:{event.subject}"
     for name in ("token", "account", "leader", "subject"):
         value = getattr(event, name, None)
         if value is not None:

@@ -22,7 +22,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -74,17 +74,19 @@ def run(
     epoch_s: float,
     recovery_dir: Path | None = None,
     identity: Identity | None = None,
+    on_fresh: Callable[[], None] = lambda: None,
 ) -> int:
     """Run the flow to its end and return the exit code; call it in the main thread.
 
-    Without a recovery directory nothing is remembered: for replays. A named reason is written to
-    stderr as one line; anything else is raised.
+    Without a recovery directory nothing is remembered: for replays. on_fresh: called where there
+    is no snapshot yet, and may refuse. A named reason is written to stderr as one line; anything
+    else is raised.
     """
     assert (recovery_dir is None) == (identity is None), "state and its identity come together"
     recovery = None
     try:
         if recovery_dir is not None and identity is not None:
-            recovery = prepare(recovery_dir, identity)
+            recovery = prepare(recovery_dir, identity, on_fresh=on_fresh)
         purged = recovery.purged_rows if recovery else 0
         LOG.info("flow=%s state=starting epoch_s=%s purged=%d", flow.flow_id, epoch_s, purged)
         with _ends_on_signal(stop):

@@ -4,7 +4,7 @@ Bytewax keeps its snapshots in SQLite files. Before it opens them this module
 - takes an flock on the directory for the life of the process (the tape guards the topics against
   a second writer, nothing else guards the directory: two writers once left it unusable for good),
 - keeps it private, since state is unpickled: whoever can write there can run code here,
-- refuses a snapshot of another tape, partition or schema, by the identity that lies beside it,
+- refuses a snapshot of another tape, partition, schema or rules, by the identity beside it,
 - deletes what a killed execution left at or past the epoch from which the next one resumes.
   Bytewax never does, and reuses the epoch number: state comes back ahead of its source
   (10 items summed to 15 after two crashes in a row).
@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     tape_id: str
     schema_version: int
     partition: int
+    rules: int = 0
+    """Version of the decisions in the state; 0 where nothing is decided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +58,58 @@ class Recovery:
         os.close(self.lock_fd)
 
 
-def prepare(directory: Path, identity: Identity) -> Recovery:
-    """Lock, check, initialise and purge the directory; raises StartRefused with the reason."""
+def prepare(
+    directory: Path, identity: Identity, *, on_fresh: Callable[[], None] = lambda: None
+) -> Recovery:
+    """Lock, check, initialise and purge the directory; raises StartRefused with the reason.
+
+    on_fresh is called where there is no snapshot yet, and may refuse to begin without one.
+    """
     _make_private(directory)
     lock_fd = _lock(directory)
     try:
+        if not any(directory.glob(STATE_FILES)):
+            on_fresh()
         _check_identity(directory, identity)
         if not any(directory.glob(STATE_FILES)):
-            _initialise(directory)
+            _initialise(directory, directory)
         purged = purge(directory)
     except BaseException:
         os.close(lock_fd)
         raise
+    return Recovery(
+        directory=directory, config=_config(directory), purged_rows=purged, lock_fd=lock_fd
+    )
+
+
+def replace(directory: Path, identity: Identity, fill: Callable[[RecoveryConfig], None]) -> None:
+    """Put another snapshot in the place of what is there: `fill` makes it, aside.
+
+    Killed in between, the directory is the old one, or one that `prepare` refuses, or empty.
+    """
+    _make_private(directory)
+    lock_fd = _lock(directory)
+    try:
+        aside = directory / "rebuilt"
+        aside.mkdir(mode=0o700, exist_ok=True)
+        for left in aside.glob(STATE_FILES + "*"):
+            left.unlink()
+        _initialise(directory, aside)
+        fill(_config(aside))
+        (directory / IDENTITY_FILE).unlink(missing_ok=True)
+        for old in directory.glob(STATE_FILES + "*"):
+            old.unlink()
+        for made in aside.glob(STATE_FILES + "*"):
+            made.replace(directory / made.name)
+        aside.rmdir()
+        _write_durably(directory / IDENTITY_FILE, msgspec.json.encode(identity))
+    finally:
+        os.close(lock_fd)
+
+
+def _config(directory: Path) -> RecoveryConfig:
     # Backups are copies of the whole directory, never older epochs inside it: nothing is kept.
-    config = RecoveryConfig(directory, timedelta(0))  # type: ignore[no-untyped-call]
-    return Recovery(directory=directory, config=config, purged_rows=purged, lock_fd=lock_fd)
+    return RecoveryConfig(directory, timedelta(0))  # type: ignore[no-untyped-call]
 
 
 def _make_private(directory: Path) -> None:
@@ -118,6 +158,11 @@ def _check_identity(directory: Path, identity: Identity) -> None:
         found = msgspec.json.decode(file.read_bytes(), type=Identity)
     except msgspec.MsgspecError as error:
         raise StartRefused(f"{file} cannot be read ({error}). Remove {directory}; {FIX}") from error
+    if found != identity and found == msgspec.structs.replace(identity, rules=found.rules):
+        raise StartRefused(
+            f"recovery directory {directory} is a snapshot of rules {found.rules}, this release "
+            f"has rules {identity.rules}: {FIX}"
+        )
     if found != identity:
         raise StartRefused(
             f"recovery directory {directory} is a snapshot of {found}, but this flow reads "
@@ -134,7 +179,7 @@ def _write_durably(file: Path, data: bytes) -> None:
     part.replace(file)
 
 
-def _initialise(directory: Path) -> None:
+def _initialise(directory: Path, target: Path) -> None:
     """One state file, whole or not at all: made aside, moved in when Bytewax has closed it."""
     aside = directory / "new"
     aside.mkdir(mode=0o700, exist_ok=True)
@@ -142,7 +187,7 @@ def _initialise(directory: Path) -> None:
         old.unlink()
     init_db_dir(aside, 1)  # type: ignore[no-untyped-call]
     for made in aside.glob(STATE_FILES):
-        made.replace(directory / made.name)
+        made.replace(target / made.name)
     aside.rmdir()
 
 

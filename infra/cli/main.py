@@ -24,6 +24,7 @@ COMMANDS = {
     "init": "infra.cli.init:init",
     "leaders": "infra.cli.operator:leaders",
     "policy": "infra.cli.process:policy",
+    "rebuild": "infra.cli.rebuild:rebuild_command",
     "resume": "infra.cli.operator:resume",
     "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",

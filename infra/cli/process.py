@@ -53,6 +53,7 @@ def flow(settings: Callable[[], Settings]) -> None:
     from flows.core import RULES
     from flows.engine.launch import run
     from flows.engine.recovery import Identity
+    from flows.engine.takeover import refuse_other_rules
     from flows.flow_meter import FlowMeter, export_flow
 
     wiring = settings().wiring
@@ -73,7 +74,13 @@ def flow(settings: Callable[[], Settings]) -> None:
             epoch_s=wiring.flow.epoch_s,
             recovery_dir=Path(wiring.flow.recovery_dir),
             identity=Identity(
-                tape_id=begun.tape_id, schema_version=begun.schema, partition=wiring.kafka.shard
+                tape_id=begun.tape_id,
+                schema_version=begun.schema,
+                partition=wiring.kafka.shard,
+                rules=RULES,
+            ),
+            on_fresh=lambda: refuse_other_rules(
+                hub, f"{wiring.kafka.prefix}journal", wiring.kafka.shard, RULES
             ),
         )
     sys.exit(code)

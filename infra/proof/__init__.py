@@ -1,0 +1,1 @@
+"""Proof: state made anew from the log, decisions made again and compared, each one explained."""
