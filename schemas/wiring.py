@@ -57,9 +57,13 @@ class PublicWiring(_Wiring, frozen=True):
     time. rest_per_second: most REST requests of the process. hash_budget_us_per_s: CPU for book
     hashes. silence_ms: no data at all on a socket for so long means frozen: reconnect.
     markets_poll_ms: interval of reading watched markets' metadata, closing and resolution again.
+    parts, part: of so many public connectors this one mirrors the tokens whose id leaves part when
+    divided by parts; each follows all wallets, for a leader told twice is told once.
     """
 
     producer: str = "public"
+    parts: int = 1
+    part: int = 0
     tick_ms: int = 100
     depth_levels: int = 20
     depth_interval_ms: int = 250
@@ -170,6 +174,7 @@ class Wiring(_Wiring, frozen=True):
 _MAY_BE_ZERO = frozenset(
     [
         "shard",
+        "part",
         "public_port",
         "account_port",
         "flow_port",
@@ -193,6 +198,8 @@ def check_wiring(wiring: Wiring) -> Wiring:
     """The same wiring, or WiringError naming the first number no process could run on."""
     for section in wiring.__struct_fields__:
         _check_numbers(getattr(wiring, section), section)
+    if wiring.public.part >= wiring.public.parts:
+        raise WiringError(f"public.part: must be below public.parts ({wiring.public.parts})")
     return wiring
 
 

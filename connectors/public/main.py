@@ -95,7 +95,7 @@ class Public:
         if record.what == "wallet":
             self.leaders.follow(record.subject, written_ms, on=record.on)
             self.activity.want(wanted=self.leaders.some)
-        else:
+        elif int(record.subject) % self._wiring.parts == self._wiring.part:
             self.books.follow(record.subject, on=record.on)
             self.catalogue.follow(record.subject, on=record.on)
 

@@ -458,3 +458,22 @@ async def test_subscriptions_follow_the_watch_topic_and_nothing_else(
         made.sandbox.venue.floor.markets[1].condition_id
     }
     assert await running.end() < 2
+
+
+async def test_two_connectors_share_the_tokens_out_and_both_follow_the_wallets(
+    stage: Callable[..., Any], connector: Callable[..., Running]
+) -> None:
+    made = await stage(resolve_after_s=100, duration_s=120)
+    await made.watch_everything()
+    connector(made, producer="even", parts=2, part=0)
+    connector(made, producer="odd", parts=2, part=1)
+    records = await made.until(
+        lambda records: (
+            {r.token for r in records if isinstance(r, Depth)} == set(made.tokens)
+            and {r.instance.split("-")[0] for r in records if isinstance(r, LeaderFills)}
+            == {"even", "odd"}
+        )
+    )
+    for record in records:
+        if isinstance(record, Depth):
+            assert record.epoch.split("-")[0] == ("odd" if int(record.token) % 2 else "even")

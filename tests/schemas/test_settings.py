@@ -267,3 +267,8 @@ def test_the_edges_of_a_policy_are_permitted(read: Read) -> None:
     text = "[policy]\nslippage = 0\nband = 1\ndepth_share = 1\nmin_order_usd = 0\ndust = 0\n"
     settings = read(text + ACCOUNT + caps + LEADER + "weight = 0\ncap_usd = 0\n" + second + LEADER)
     assert [account.name for account in settings.policy.accounts] == ["main", "other"]
+
+
+def test_a_part_that_is_not_among_the_parts_is_refused(read: Read) -> None:
+    with pytest.raises(SettingsError, match=r"public\.part: must be below public\.parts \(2\)"):
+        read("[public]\nparts = 2\npart = 2\n")
