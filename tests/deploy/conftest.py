@@ -73,9 +73,9 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
 
 @pytest.fixture
 def deployed(topics: Topics, venue: Venue, tmp_path: Path) -> Callable[..., Deployed]:
-    """Writes settings, stop folder and, for live, key and credentials."""
+    """Writes settings, stop folder and, for live with a key, key and credentials."""
 
-    def deploy(*, live: bool) -> Deployed:
+    def deploy(*, live: bool, key: bool = True) -> Deployed:
         signer = Account.create()
         (tmp_path / "stop").mkdir()
         config = tmp_path / "truecopy.toml"
@@ -84,8 +84,9 @@ def deployed(topics: Topics, venue: Venue, tmp_path: Path) -> Callable[..., Depl
         given = {"TRUECOPY_CONFIG_FILE": str(config), "TRUECOPY_STOP_DIR": str(tmp_path / "stop")}
         secrets: tuple[str, ...] = ()
         if live:
+            given["TRUECOPY_LIVE"] = "--live"
+        if live and key:
             given |= {
-                "TRUECOPY_LIVE": "--live",
                 "TRUECOPY_KEY_FILE": str(tmp_path / "signing_key"),
                 "TRUECOPY_CREDENTIALS_FILE": str(tmp_path / "api_credentials.json"),
             }

@@ -48,7 +48,7 @@ def test_a_program_that_a_signal_ended_is_passed_on_as_a_shell_would(hold: Start
     assert hold("import os; os.kill(os.getpid(), 9)").wait(WAIT_S) == 128 + signal.SIGKILL
 
 
-@pytest.mark.parametrize("code", sorted(HELD))
+@pytest.mark.parametrize("code", [min(HELD), max(HELD)])
 def test_a_code_that_says_not_again_is_held_named_and_ends_with_a_signal(
     hold: Started, code: int
 ) -> None:
