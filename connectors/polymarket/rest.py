@@ -140,7 +140,8 @@ class Rest:
         slow = took_ms > SLOW_MS
         if slow != self._slow:
             self._slow = slow
-            LOG.warning("rest=%s latency_ms=%d", "slow" if slow else "normal", took_ms)
+            level, state = (logging.WARNING, "slow") if slow else (logging.INFO, "normal")
+            LOG.log(level, "rest=venue state=%s latency_ms=%d", state, took_ms)
 
 
 def _path(url: str) -> str:

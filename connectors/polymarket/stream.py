@@ -108,6 +108,7 @@ class Stream(Generic[S]):
             began_ms = self.now_ms()
             reason, least_ms = await self._once()
             if self._retired:
+                LOG.info("socket=%s state=retired reason=%s", self.name, reason)
                 return
             self._on_lost()
             wait_ms = self._backoff.failed(lasted_ms=self.now_ms() - began_ms, least_ms=least_ms)

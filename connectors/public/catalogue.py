@@ -94,7 +94,7 @@ class Catalogue:
             try:
                 condition = condition_id(subject)
             except BadValue:
-                LOG.warning("reread=ignored subject=%s why=%s", subject[:80], why)
+                LOG.warning("reread=ignored subject=%r why=%s", subject[:80], why)
                 return
         if condition is not None and condition in self._markets:
             place = self._markets[condition]

@@ -51,7 +51,9 @@ class Pairs(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback below it if there is one."""
         head = f"ts={stamp(record)} level={record.levelname.lower()} logger={record.name}"
-        line = f"{head} {record.getMessage()}".rstrip()
+        # What the venue said may be quoted in it: it must not begin a line of its own.
+        text = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        line = f"{head} {text}".rstrip()
         return f"{line}\n{trace}" if (trace := _trace(self, record)) else line
 
 

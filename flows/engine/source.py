@@ -94,6 +94,8 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
         self._progress.due = self._progress.end = place.offset
         self._progress.reading = self._health
         self._look_s = 0.0
+        self._caught_up = False
+        LOG.info("tape=%s state=reading offset=%d", self._where, place.offset)
 
     def next_batch(self) -> list[TapeRow]:
         """What is there now, after at most a millisecond of waiting; StopIteration at the end."""
@@ -129,6 +131,9 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
         self._look_s = time.monotonic() + LOOK_S
         _, end = self._consumer.get_watermark_offsets(self._committed, cached=True)
         self._progress.end = max(end, self._due.next_offset)
+        if not self._caught_up and not self._progress.behind():
+            self._caught_up = True
+            LOG.info("tape=%s state=caught_up offset=%d", self._where, self._due.next_offset)
 
     def _past(self, offset: int) -> bool:
         return self._until is not None and offset > self._until

@@ -36,6 +36,12 @@ def test_a_line_begins_with_time_level_and_logger() -> None:
     )
 
 
+def test_no_message_begins_a_line_of_its_own() -> None:
+    forged = "x\nts=2025-11-24T16:00:00.123Z level=info logger=a.b state=ready"
+    assert line(Pairs(), "subject=%s", forged).count("\n") == 0
+    assert line(JsonLines(), "subject=%s", forged).count("\n") == 0
+
+
 def test_json_lines_have_the_pairs_as_fields() -> None:
     said = json.loads(line(JsonLines(), "socket=m state=down reason=%r n=%d", "no answer", 3))
     assert said == {

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -72,3 +73,12 @@ def test_counts_are_read_while_another_thread_changes_them() -> None:
     stop.set()
     counting.join()
     assert pages[-1].count(b"truecopy_events_total{") > 100
+
+
+def test_the_page_of_metrics_names_each_with_its_label_and_meaning() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text().splitlines()
+    for name, (kind, label, meaning) in METRICS.items():
+        labels = "`version`, `rules`, `process`" if kind == "info" else f"`{label}`" * bool(label)
+        assert f"| `{name}` | {labels} | {meaning} |" in page
+    listed = [line for line in page if line.startswith("| `") and line.count("|") == 4]
+    assert len([line for line in listed if line.split("`")[1] in METRICS]) == len(METRICS)

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from connectors.telemetry.names import METRICS
+from infra.topics import declared
 
 ADDRESS = re.compile(r'"health": "(http://[^"]+)"')
 WITHIN_S = 60.0
+CLIENTS = {"public": "public", "flow": "tape"}
+"""The Kafka client whose traffic says whether a process has its broker."""
 POLICY = """
 [[policy.accounts]]
 name = "main"
@@ -182,3 +185,31 @@ def test_a_port_that_is_taken_ends_the_process_with_the_setting(
             assert running.process.wait(WITHIN_S) != 0
             assert f"health.{name}_port: cannot listen at 127.0.0.1:{port}" in running.said
             assert "Traceback" not in running.said
+
+
+def test_a_broker_that_goes_away_makes_not_ready_and_not_unhealthy(
+    embedded: Any, start: Callable[..., Running], config: Path
+) -> None:
+    """And ready again when it is back: nobody has to start anything again."""
+    for name, topic in declared(shards=1).items():
+        embedded.create_topic(name, topic.partitions)
+    lines = config.read_text().splitlines()
+    broker = [f'bootstrap = "{embedded.bootstrap}"', 'prefix = ""']
+    kept = [line for line in lines if not line.startswith(("bootstrap", "prefix"))]
+    config.write_text("\n".join([kept[0], *broker, *kept[1:]]))
+    assert start("policy", "apply").process.wait(WITHIN_S) == 0
+    running = {"public": start("connectors", "public"), "flow": start("flow")}
+    pages = {name: process.ready() for name, process in running.items()}
+    embedded.down()
+    for name, page in pages.items():
+        waits = until(page.waits_for, lambda page=page: page.get("/readyz").text)
+        assert list(waits) == ["kafka"]
+        assert waits["kafka"].startswith(f"{CLIENTS[name]} waits for Kafka: ")
+        assert page.get("/healthz").status_code == 200
+    embedded.up()
+    for process in running.values():
+        process.ready()
+        states = [line["state"] for line in process.lines() if "client" in line]
+        assert states[0] == "down"
+        assert states[-1] == "up"
+    assert [running[name].stop() for name in ("flow", "public")] == [0, 0]
