@@ -141,7 +141,7 @@ class Rest:
         if slow != self._slow:
             self._slow = slow
             level, state = (logging.WARNING, "slow") if slow else (logging.INFO, "normal")
-            LOG.log(level, "rest=venue state=%s latency_ms=%d", state, took_ms)
+            LOG.log(level, "rest=%s latency_ms=%d", state, took_ms)
 
 
 def _path(url: str) -> str:

@@ -87,12 +87,13 @@ async def test_slowness_is_logged_once_when_it_begins_and_once_when_it_ends(
         clock_ns=lambda: now_ms[0] * 1_000_000,
         client=httpx.AsyncClient(transport=httpx.MockTransport(handler)),
     )
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO, "connectors.polymarket.rest"):
         async with client:
             for _ in range(4):
                 await client.get("http://x/y", {"token": "hidden"})
-    states = [record.getMessage().split()[0] for record in caplog.records]
-    assert states == ["rest=slow", "rest=normal"]
+    records = caplog.records
+    states = [(record.levelname, record.getMessage().split()[0]) for record in records]
+    assert states == [("WARNING", "rest=slow"), ("INFO", "rest=normal")]
     assert "hidden" not in caplog.text
 
 
