@@ -56,6 +56,29 @@ class LeaderView:
     incomplete: str | None = None
 
 
+class Leaders(dict[Wallet, LeaderView]):
+    """All leaders, and by token those whose exposure ever moved in it: a few of a hundred."""
+
+    __slots__ = ("movers",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.movers: dict[Token, dict[Wallet, None]] = {}
+
+    def move(self, wallet: Wallet, token: Token, shares_micro: int) -> None:
+        """Add to what a leader holds of a token."""
+        exposure = self[wallet].exposure
+        exposure[token] = exposure.get(token, 0) + shares_micro
+        self.movers.setdefault(token, {})[wallet] = None
+
+    def leave(self, wallet: Wallet) -> LeaderView:
+        """Nobody follows him any more; what he was to us."""
+        view = self.pop(wallet)
+        for token in view.exposure:
+            del self.movers[token][wallet]
+        return view
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """One leader's part of a token's target."""
@@ -172,18 +195,20 @@ class AccountState:
 
 
 def shares_of(
-    account: AccountState, leaders: dict[Wallet, LeaderView], markets: Markets, token: Token
+    account: AccountState, leaders: Leaders, markets: Markets, token: Token
 ) -> list[Share]:
     """Each followed leader's part of the token's target, in the order they are followed."""
     pair = markets.pair(token)
+    # Who never moved in the market has no part: a baseline holds tokens of the exposure only.
+    movers = {wallet: None for t in pair for wallet in leaders.movers.get(t, ())}
     found = []
-    for each in account.followed:
+    for each in account.followed if movers else ():
         wallet, terms = each.leader, each.terms
-        view = leaders.get(wallet)
-        if view is None:
+        if wallet not in movers:
             continue
+        exposure = leaders[wallet].exposure
         base = account.baseline.get(wallet, {})
-        excesses = [excess(view.exposure.get(t, 0), base.get(t, 0)) for t in pair]
+        excesses = [excess(exposure.get(t, 0), base.get(t, 0)) for t in pair]
         if terms.pairs == "cash":
             excesses = unpaired(excesses)
         shares = target(excesses[pair.index(token)], terms.ratio_micro, terms.weight_micro)

@@ -12,7 +12,7 @@ from flows.core.account import (
     HOLD_RECHECK_MS,
     AccountState,
     Hold,
-    LeaderView,
+    Leaders,
     Share,
     shares_of,
 )
@@ -42,7 +42,7 @@ class Question:
     clock: FoldClock
     policy: PolicyDocument
     markets: Markets
-    leaders: dict[Wallet, LeaderView]
+    leaders: Leaders
     words: Words
 
 
@@ -202,23 +202,23 @@ def _caps_left(question: Question, gap: Gap, market: Market) -> list[tuple[str, 
         ("cap_account", terms.cap_account_usd_micro - sum(invested.values())),
         ("cash", account.available_cash_micro() or 0),
     ]
+    used = _invested_by_leader(question, invested)
     for share in gap.shares:
-        used = _invested_for(question, share.leader, invested)
-        left = max(share.cap_usd_micro - used, 0)
+        left = max(share.cap_usd_micro - used.get(share.leader, 0), 0)
         # He stands behind his part of the target only, so the whole order may be that much larger.
         caps.append((f"cap_leader:{share.leader}", left * gap.target_micro // share.shares_micro))
     return caps
 
 
-def _invested_for(question: Question, leader: Wallet, invested: dict[Token, int]) -> int:
-    """Dollars at cost and in flight that stand for one leader, by his part of each target."""
-    used = 0
+def _invested_by_leader(question: Question, invested: dict[Token, int]) -> dict[Wallet, int]:
+    """Dollars at cost and in flight that stand for each leader, by his part of each target."""
+    used: dict[Wallet, int] = {}
     for token, usd in ((t, u) for t, u in invested.items() if u):
         shares = shares_of(question.account, question.leaders, question.markets, token)
         whole = sum(share.shares_micro for share in shares)
-        his = sum(share.shares_micro for share in shares if share.leader == leader)
-        if whole:
-            used += floor_mul(usd, ceil_div(his, whole))
+        for share in shares:
+            part = floor_mul(usd, ceil_div(share.shares_micro, whole))
+            used[share.leader] = used.get(share.leader, 0) + part
     return used
 
 

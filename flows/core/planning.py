@@ -13,6 +13,7 @@ from flows.core import booking, following, ordering, progress, summary, watching
 from flows.core.account import (
     HOLD_RECHECK_MS,
     AccountState,
+    Leaders,
     LeaderView,
     Signal,
     lower_baselines,
@@ -40,7 +41,7 @@ class PlanState:
     policy_offset: int | None = None
     words: Words = field(default_factory=Words)
     markets: Markets = field(default_factory=Markets)
-    leaders: dict[Wallet, LeaderView] = field(default_factory=dict)
+    leaders: Leaders = field(default_factory=Leaders)
     accounts: dict[Account, AccountState] = field(default_factory=dict)
     watching: Watching = field(default_factory=Watching)
     summary_ms: int = 0
@@ -151,7 +152,7 @@ def evolve(state: PlanState, event: Record) -> None:
             following.begin_anew(state.accounts, event.leader)
             following.begin(state.accounts, state.leaders, state.clock.now_ms)
         case journal.LeaderUnfollowed():
-            for token in state.leaders.pop(event.leader).exposure:
+            for token in state.leaders.leave(event.leader).exposure:
                 state.touch_market(token)
         case journal.LeaderMarked():
             state.leaders[event.leader].incomplete = None if event.complete else event.reason
@@ -229,8 +230,7 @@ def _evolve_delta(state: PlanState, event: journal.NetDelta) -> None:
 
 
 def _move_exposure(state: PlanState, leader: Wallet, token: Token, shares_micro: int) -> None:
-    view = state.leaders[leader]
-    view.exposure[token] = view.exposure.get(token, 0) + shares_micro
+    state.leaders.move(leader, token, shares_micro)
     state.touch_market(token)
 
 
@@ -242,8 +242,7 @@ def _lower_baselines(state: PlanState, leader: Wallet, token: Token, exposure_mi
 
 def _evolve_rebased(state: PlanState, event: journal.ExposureRebased) -> None:
     """What was there before the follow moves exposure and baseline alike, so no target."""
-    view = state.leaders[event.leader]
-    view.exposure[event.token] = view.exposure.get(event.token, 0) + event.shares_micro
+    state.leaders.move(event.leader, event.token, event.shares_micro)
     for account in state.accounts.values():
         his = account.follows(event.leader)
         base = account.baseline.get(event.leader)

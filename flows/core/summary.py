@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flows.core.account import AccountState, LeaderView, shares_of
+from flows.core.account import AccountState, Leaders, shares_of
 from flows.core.clock import FoldClock
 from flows.core.market import Markets
 from flows.core.words import Followed, Words
@@ -36,7 +36,7 @@ def summarise(
     clock: FoldClock,
     policy: PolicyDocument,
     markets: Markets,
-    leaders: dict[Wallet, LeaderView],
+    leaders: Leaders,
     accounts: dict[Account, AccountState],
     in_force: InForce,
 ) -> Summary:
@@ -89,9 +89,7 @@ def summarise(
     )
 
 
-def _tokens(
-    account: AccountState, leaders: dict[Wallet, LeaderView], markets: Markets
-) -> list[Token]:
+def _tokens(account: AccountState, leaders: Leaders, markets: Markets) -> list[Token]:
     """Tokens with a position, a hold, a working order or a target."""
     seen = {**dict.fromkeys(account.positions), **dict.fromkeys(account.holds)}
     seen.update(dict.fromkeys(account.working))
@@ -151,7 +149,7 @@ def _position_line(
     name: Account,
     account: AccountState,
     markets: Markets,
-    leaders: dict[Wallet, LeaderView],
+    leaders: Leaders,
     token: Token,
 ) -> PositionLine:
     position = account.positions.get(token)
