@@ -170,6 +170,7 @@ ACCOUNT_KEYS: Keys = {
     "name": "letters, digits, - and _",
     "wallet": "",
     "ratio": "our shares for each share of a leader",
+    "foreign": "shares no order of ours bought: keep leaves them alone, sell sells them",
     "cap_trade_usd": "USD, most in one order",
     "cap_market_usd": "USD, most in one market",
     "cap_account_usd": "USD, most in all; at cost, with fees and what is in flight",

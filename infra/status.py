@@ -39,11 +39,13 @@ class Line:
     hold: str | None = None
     settled_micro: int = 0
     payout_micro: int | None = None
+    kept_micro: int = 0
 
     @property
     def gap_micro(self) -> int:
-        """What is missing to the target."""
-        return self.target_micro - self.position_micro - self.in_flight_micro
+        """What is missing to the target; shares that are kept for their owner count for nothing."""
+        ours = self.position_micro - self.kept_micro
+        return self.target_micro - ours - self.in_flight_micro
 
     @property
     def value_micro(self) -> int | None:
@@ -94,6 +96,7 @@ class Status:
                 hold=line.hold,
                 settled_micro=line.settled_micro,
                 payout_micro=line.payout_micro,
+                kept_micro=line.kept_micro,
             )
             for line in summary.positions
         }
@@ -115,6 +118,7 @@ class Status:
             case journal.OrderHeld():
                 line = self.line(event.account, event.token)
                 line.hold, line.target_micro = event.reason, event.target_micro
+                line.kept_micro = event.kept_micro
             case journal.HoldEnded():
                 self.line(event.account, event.token).hold = None
             case journal.FillBooked():
@@ -135,6 +139,7 @@ class Status:
         self.orders_since += 1
         line = self.line(event.account, event.token)
         line.target_micro, line.hold = event.target_micro, None
+        line.kept_micro = event.kept_micro
         line.in_flight_micro = event.shares_micro if event.side == "BUY" else -event.shares_micro
         self.working[event.intent] = WorkingLine(
             intent=event.intent,

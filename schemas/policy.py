@@ -35,6 +35,8 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One account of ours: whom it follows, how much of him, and what it may invest.
 
     wallet: the address that holds funds and shares. ratio: our shares per leader's share.
+    foreign: what becomes of shares that no order of ours bought (held before, bought by hand):
+    'keep' leaves them alone, 'sell' closes the gap of the whole position.
     Caps are dollars invested at cost, fees and everything in flight included.
     """
 
@@ -44,6 +46,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cap_trade_usd_micro: int = 100_000_000
     cap_market_usd_micro: int = 500_000_000
     cap_account_usd_micro: int = 2_000_000_000
+    foreign: Literal["keep", "sell"] = "keep"
     leaders: tuple[LeaderPolicy, ...] = ()
 
 

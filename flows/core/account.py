@@ -149,6 +149,25 @@ class AccountState:
         """Signed shares that the token's orders will still bring."""
         return sum(order.in_flight_micro for order in self.unended() if order.token == token)
 
+    def coming_micro(self, token: Token, direction: int) -> int:
+        """The part of it that goes the way of direction, + or -."""
+        found = [order.in_flight_micro for order in self.unended() if order.token == token]
+        return sum(signed for signed in found if signed * direction > 0)
+
+    def kept_micro(self, token: Token) -> int:
+        """Shares held that are none of ours to sell, by the policy."""
+        position = self.positions.get(token)
+        if position is None or self.policy.foreign == "sell":
+            return 0
+        return position.foreign_micro
+
+    def sellable_micro(self, token: Token) -> int:
+        """Shares that a sell may take: confirmed ones, and under 'keep' only what we bought."""
+        position = self.positions[token]
+        if self.policy.foreign == "sell":
+            return position.sellable_micro
+        return min(position.sellable_micro, position.owned.sellable_micro)
+
     def invested_micro(self, token: Token) -> int:
         """Dollars at cost in a token, its orders' full reservations included."""
         position = self.positions.get(token)
@@ -173,14 +192,16 @@ class AccountState:
     def end(self, order: Order) -> None:
         """The order is over; one of its token that came back keeps the token in its place."""
         self.returned.pop(order.intent, None)
-        if self.working.get(order.token) != order.intent:
-            return
-        del self.working[order.token]
-        for intent in self.returned:
-            if self.orders[intent].token == order.token:
-                self.working[order.token] = intent
-                del self.returned[intent]
-                return
+        if self.working.get(order.token) == order.intent:
+            del self.working[order.token]
+            for intent in self.returned:
+                if self.orders[intent].token == order.token:
+                    self.working[order.token] = intent
+                    del self.returned[intent]
+                    return
+        position = self.positions.get(order.token)
+        if position is not None and order.token not in self.working:
+            position.owned.concluded(position.shares_micro)
 
     def forget_ended(self) -> None:
         """Drop the oldest ended orders beyond ENDED_MAX."""

@@ -182,6 +182,7 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
             event.fee_micro,
             event.venue_ms,
             "MATCHED",
+            own=event.intent is not None,
         ),
     )
     account.token_of_fill[event.trade] = event.token
@@ -217,7 +218,4 @@ def evolve_settled(account: AccountState, event: journal.FillSettled) -> None:
 
 def evolve_position_settled(account: AccountState, event: journal.PositionSettled) -> None:
     """Shares of a resolved market are no position any more; their result is realised."""
-    position = account.positions[event.token]
-    position.settled_micro += event.shares_micro
-    position.settled_cost_micro += event.cost_micro
-    position.payout_micro = event.payout_micro
+    account.positions[event.token].resolve(event.shares_micro, event.cost_micro, event.payout_micro)

@@ -1,7 +1,8 @@
 """One gap, one answer: an order with all it rested on, or a named hold; never neither.
 
-target - position - in flight is the gap. Inside the band nothing happens. Outside it the gates
-are asked in order, then the size is the least of the bounds.
+target - (position - kept) - in flight is the gap; kept is what we hold and is not ours to sell.
+Inside the band nothing happens. Outside it the gates are asked in order, then the size is the
+least of the bounds.
 """
 
 from collections.abc import Iterator
@@ -48,17 +49,19 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Where we should be, where we are, and what is missing."""
+    """Where we should be, where we are, and what is missing. kept: held, and not ours to sell."""
 
     target_micro: int
     position_micro: int
+    kept_micro: int
     in_flight_micro: int
     shares: list[Share]
 
     @property
     def micro(self) -> int:
         """Signed shares to buy (+) or sell (-)."""
-        return self.target_micro - self.position_micro - self.in_flight_micro
+        ours = self.position_micro - self.kept_micro
+        return self.target_micro - ours - self.in_flight_micro
 
 
 def gap_of(question: Question) -> Gap:
@@ -68,6 +71,7 @@ def gap_of(question: Question) -> Gap:
     return Gap(
         target_micro=sum(share.shares_micro for share in shares),
         position_micro=account.held_micro(token),
+        kept_micro=account.kept_micro(token),
         in_flight_micro=account.in_flight_micro(token),
         shares=shares,
     )
@@ -90,6 +94,7 @@ def decide(question: Question) -> Iterator[Record]:
                 position_micro=gap.position_micro,
                 gap_micro=gap.micro,
                 numbers=answer.numbers,
+                kept_micro=gap.kept_micro,
             )
         return
     if standing is not None:
@@ -162,8 +167,8 @@ def _sized(question: Question, gap: Gap, market: Market, book: Book) -> Sized | 
         return refusal
     terms = _terms(question.policy, market, book)
     if gap.micro < 0:
-        position = question.account.positions[question.token]
-        return size_sell(-gap.micro, position.sellable_micro, bids, terms)
+        sellable = question.account.sellable_micro(question.token)
+        return size_sell(-gap.micro, sellable, bids, terms)
     sized = size_buy(gap.micro, asks, terms, _caps_left(question, gap, market))
     if isinstance(sized, Held):
         return sized
@@ -259,4 +264,5 @@ def _requested(
         depth_age_ms=max(now_ms - book.depth.as_of_ms, 0),
         signal_age_ms=now_ms - newest.venue_ms if newest is not None else None,
         signal_recv_ns=newest.recv_ns if newest is not None else None,
+        kept_micro=gap.kept_micro,
     )

@@ -259,7 +259,14 @@ def _evolve_corrected(state: PlanState, event: journal.PositionCorrected) -> Non
         _lower_baselines(state, leader, event.token, exposure)
         return
     account = state.accounts[Account(event.subject)]
-    account.position(event.token, event.condition).corrected_micro += event.shares_micro
+    position = account.position(event.token, event.condition)
+    if not position.shares_micro:
+        position.since_ms = state.clock.now_ms
+    position.correct(
+        event.shares_micro,
+        opening=event.opening,
+        coming_micro=account.coming_micro(event.token, event.shares_micro),
+    )
     account.audit.corrected(event.token, event.shares_micro)
     state.touched[(Account(event.subject), event.token)] = None
 

@@ -7,6 +7,7 @@ Corrections and openings move shares only: they are never priced by guess.
 
 from dataclasses import dataclass, field
 
+from flows.core.owned import Owned
 from schemas.records.base import Condition, OrderHash, Side
 from schemas.records.own import OwnFill
 from schemas.units import floor_mul
@@ -17,7 +18,7 @@ FINAL = ("CONFIRMED", "FAILED")
 
 @dataclass(slots=True)
 class Fill:
-    """One booked fill; live until it failed."""
+    """One booked fill; live until it failed. own: of an order of ours, not made by hand."""
 
     order: OrderHash
     side: Side
@@ -26,6 +27,12 @@ class Fill:
     fee_micro: int
     venue_ms: int
     status: str
+    own: bool = True
+
+    @property
+    def signed_micro(self) -> int:
+        """Shares bought (+) or sold (-)."""
+        return self.shares_micro if self.side == "BUY" else -self.shares_micro
 
 
 @dataclass(slots=True)
@@ -67,6 +74,7 @@ class Position:
     base: Sums = field(default_factory=Sums)
     fills: dict[str, Fill] = field(default_factory=dict)
     sums: Sums = field(default_factory=Sums)
+    owned: Owned = field(default_factory=Owned)
     corrected_micro: int = 0
     settled_micro: int = 0
     settled_cost_micro: int = 0
@@ -78,6 +86,11 @@ class Position:
     def shares_micro(self) -> int:
         """Shares held: fills that did not fail, corrections, less what a resolution settled."""
         return self.sums.shares_micro + self.corrected_micro - self.settled_micro
+
+    @property
+    def foreign_micro(self) -> int:
+        """Shares held that no order of ours bought (owned.py)."""
+        return max(self.shares_micro, 0) - self.owned.of(self.shares_micro)
 
     @property
     def unsettled_cost_micro(self) -> int:
@@ -99,10 +112,33 @@ class Position:
         """Enter a fill for the first time."""
         self.fills[key] = fill
         self.sums.add(fill)
+        if fill.own:
+            self.owned.traded(fill.signed_micro, self.shares_micro)
+        self.owned.bound(self.shares_micro)
+
+    def correct(self, shares_micro: int, *, opening: bool, coming_micro: int) -> None:
+        """Add what reports proved; coming: what our orders may still bring in its direction."""
+        self.corrected_micro += shares_micro
+        if not opening:
+            unconfirmed = sum(
+                fill.shares_micro
+                for fill in self.fills.values()
+                if fill.own and fill.side == "BUY" and fill.status not in FINAL
+            )
+            self.owned.corrected(shares_micro, coming_micro, unconfirmed, self.shares_micro)
+        self.owned.bound(self.shares_micro)
+
+    def resolve(self, shares_micro: int, cost_micro: int, payout_micro: int) -> None:
+        """A resolution settled these shares at a payout."""
+        self.settled_micro += shares_micro
+        self.settled_cost_micro += cost_micro
+        self.payout_micro = payout_micro
+        self.owned.bound(self.shares_micro)
 
     def settle(self, key: str, status: str) -> None:
         """A booked fill was confirmed, or failed: then it is as if it had never been."""
-        self.fills[key].status = status
+        fill, ends = self.fills[key], self.fills[key].status not in FINAL
+        fill.status = status
         self.sums = Sums(
             self.base.shares_micro,
             self.base.confirmed_micro,
@@ -110,9 +146,12 @@ class Position:
             self.base.realised_micro,
             self.base.fees_micro,
         )
-        for fill in self.fills.values():
-            if fill.status != "FAILED":
-                self.sums.add(fill)
+        for each in self.fills.values():
+            if each.status != "FAILED":
+                self.sums.add(each)
+        if fill.own and ends:
+            self.owned.settled(fill.signed_micro, status == "CONFIRMED", self.shares_micro)
+        self.owned.bound(self.shares_micro)
 
     def forget(self, before_ms: int) -> list[str]:
         """Move fills that are final and old into the base; their identities are returned.

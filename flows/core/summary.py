@@ -176,6 +176,8 @@ def _position_line(
         hold=hold.reason if hold is not None else None,
         settled_micro=position.settled_micro if position is not None else 0,
         payout_micro=payouts.get(token) if payouts is not None else None,
+        foreign_micro=position.foreign_micro if position is not None else 0,
+        kept_micro=account.kept_micro(token),
     )
 
 

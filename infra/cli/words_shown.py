@@ -124,7 +124,9 @@ def sold(found: Standing, account: Account, leader: Wallet) -> list[PositionLine
     return [
         line
         for line in positions
-        if line.account == account and line.token in tokens and line.position_micro > 0
+        if line.account == account
+        and line.token in tokens
+        and line.position_micro > line.kept_micro
     ]
 
 
@@ -134,11 +136,15 @@ def sold_table(found: Standing, account: Account, leader: Wallet) -> Group:
     table = Table(header_style="dim", box=None, padding=(0, 1))
     for column in ("market", "outcome"):
         table.add_column(column, no_wrap=True)
-    for column in ("held", "cost"):
+    for column in ("ours", "cost"):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         named = (printable(short(line.title)), printable(line.outcome))
-        table.add_row(*map(Text, (*named, shares(line.position_micro), usd(line.cost_micro))))
+        table.add_row(
+            *map(
+                Text, (*named, shares(line.position_micro - line.kept_micro), usd(line.cost_micro))
+            )
+        )
     parts: list[Table | Text] = [table] if lines else [Text("no position that he stands behind")]
     if found.summary is None:
         parts = [Text("no Summary on the journal yet: what would be sold is not known")]

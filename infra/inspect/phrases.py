@@ -86,9 +86,10 @@ def _account(account: AccountPolicy, names: Names) -> str:
         account.cap_account_usd_micro,
     )
     leaders = some([_leader(each, names) for each in account.leaders]) or "nobody"
+    foreign = ", foreign shares are sold" if account.foreign == "sell" else ""
     return (
         f"{account.name} follows {leaders} at ratio {amount(account.ratio_micro)}, "
-        f"caps {usd(caps[0])} a trade, {usd(caps[1])} a market, {usd(caps[2])} in all"
+        f"caps {usd(caps[0])} a trade, {usd(caps[1])} a market, {usd(caps[2])} in all{foreign}"
     )
 
 

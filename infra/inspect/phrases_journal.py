@@ -106,17 +106,23 @@ def _(r: journal.OrderRequested, names: Names) -> str:
         f"{amount(r.limit_micro)} or better ({usd(r.budget_micro)}, "
         f"touch {amount(r.touch_micro)}), gap {shares(r.gap_micro)} = "
         f"target {shares(r.target_micro)} - position {shares(r.position_micro)} - "
-        f"in flight {shares(r.in_flight_micro)}, bound {r.bound}, "
+        f"in flight {shares(r.in_flight_micro)}{_kept(r.kept_micro)}, bound {r.bound}, "
         f"book {span(r.depth_age_ms)} old at {r.depth_offset}, until {clock(r.valid_until_ms)}"
     )
+
+
+def _kept(micro: int) -> str:
+    """Shares of the position that count for nothing, if there are any."""
+    return f" + kept {shares(micro)}" if micro else ""
 
 
 @told.register
 def _(r: journal.OrderHeld, names: Names) -> str:
     numbers = "".join(f", {numbered(name, value)}" for name, value in r.numbers.items())
+    rest = f"{_kept(r.kept_micro)}{numbers}"
     return (
         f"{r.account} {r.reason} {names.token(r.token)} gap {shares(r.gap_micro)} = target "
-        f"{shares(r.target_micro)} - position {shares(r.position_micro)}{numbers}"
+        f"{shares(r.target_micro)} - position {shares(r.position_micro)}{rest}"
     )
 
 

@@ -163,7 +163,8 @@ class OrderRequested(Record, frozen=True):
     BUY: budget_micro is the USD spent at most without fee; shares_micro what the walk expects.
     SELL: shares_micro is sold, budget_micro is what the walk expects to fetch.
     limit_micro is the worst price, on the grid of tick_micro. avg_micro and fee_micro are the
-    walk's forecast, touch_micro the best opposite price it began at.
+    walk's forecast, touch_micro the best opposite price it began at. kept_micro: shares of the
+    position that are foreign; gap = target - (position - kept) - in flight.
     """
 
     intent: Intent
@@ -192,6 +193,7 @@ class OrderRequested(Record, frozen=True):
     depth_age_ms: int
     signal_age_ms: int | None
     signal_recv_ns: int | None
+    kept_micro: int = 0
 
 
 class OrderHeld(Record, frozen=True):
@@ -204,6 +206,7 @@ class OrderHeld(Record, frozen=True):
     position_micro: int
     gap_micro: int
     numbers: dict[str, int]
+    kept_micro: int = 0
 
 
 class HoldEnded(Record, frozen=True):

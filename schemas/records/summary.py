@@ -14,7 +14,11 @@ from schemas.records.operator import FollowTerms, Scope
 
 
 class PositionLine(Part, frozen=True):
-    """One token in a Summary. settled: shares of a resolved market, redeemable at payout."""
+    """One token in a Summary. settled: shares of a resolved market, redeemable at payout.
+
+    foreign: of the position, what no order of ours bought. kept: what of it the policy keeps, so
+    that gap = target - (position - kept) - in flight.
+    """
 
     account: Account
     token: Token
@@ -31,6 +35,8 @@ class PositionLine(Part, frozen=True):
     hold: str | None
     settled_micro: int
     payout_micro: int | None
+    foreign_micro: int = 0
+    kept_micro: int = 0
 
 
 class AccountLine(Part, frozen=True):

@@ -44,6 +44,7 @@ class Chaos(Venue):
         self.epochs = 0
         self.live: dict[str, int] = {}
         self.over: set[str] = set()
+        self.foreign: tuple[str, ...] = ("keep", "keep", "sell")
 
     def begin(self) -> "Chaos":
         """Policy, reports, balances, markets and books."""
@@ -239,6 +240,7 @@ class Chaos(Venue):
                     cap_trade_usd_micro=draw(100_000_000, 30_000_000),
                     cap_market_usd_micro=draw(500_000_000, 60_000_000),
                     cap_account_usd_micro=draw(2_000_000_000, 90_000_000),
+                    foreign=draw(*self.foreign),
                     leaders=tuple(
                         LeaderPolicy(
                             wallet=each,

@@ -93,7 +93,8 @@ class Ledger:
         assert not others, "a second order for a token"
         self.requests[event.intent] = event
         self.states[event.intent] = "requested"
-        assert event.gap_micro == event.target_micro - event.position_micro - event.in_flight_micro
+        ours = event.position_micro - event.kept_micro
+        assert event.gap_micro == event.target_micro - ours - event.in_flight_micro
         assert event.position_micro == self.position(place)
         assert event.shares_micro % 10_000 == 0
         assert 0 < event.limit_micro < 1_000_000
@@ -147,7 +148,8 @@ class Ledger:
         shares = shares_of(account, plan.leaders, plan.markets, token)
         wanted = sum(share.shares_micro for share in shares)
         assert wanted >= 0
-        gap = wanted - account.held_micro(token) - account.in_flight_micro(token)
+        ours = account.held_micro(token) - account.kept_micro(token)
+        gap = wanted - ours - account.in_flight_micro(token)
         minimum = market.meta.min_shares_micro if market is not None else MIN_UNKNOWN
         due = abs(gap) >= band(wanted, plan.policy.band_micro, minimum) or (not wanted and gap < 0)
         answered = token in account.working or token in account.holds

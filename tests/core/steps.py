@@ -10,12 +10,12 @@ from tests.core.world import World
 SECOND_OWN = "0x" + "b" * 40
 
 
-def worlds_beginning() -> World:
+def worlds_beginning(**changes: Any) -> World:
     """Policy and ticks, nothing known of accounts, markets or books, a leader who buys."""
     world = World()
     world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=("main",)))
     world.tick()
-    world.policy()
+    world.policy(**changes)
     world.fills("500")
     world.wait(2_000)
     return world

@@ -147,7 +147,7 @@ def unknown_market(*ends: str) -> World:
     """The market's end becomes known before its metadata does."""
     world = World()
     world.tick()
-    world.policy(leaders=())
+    world.policy(leaders=(), foreign="sell")
     world.report({UP: "40"})
     world.balance()
     world.wait(2_000)

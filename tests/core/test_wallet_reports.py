@@ -223,7 +223,7 @@ def test_a_token_whose_opening_is_not_known_yet_is_not_increased() -> None:
     donor = followed()
     world = World()
     world.tick()
-    world.policy()
+    world.policy(foreign="sell")
     world.meta()
     world.epoch()
     world.depth([("0.39", "1000")], [("0.40", "1000")])

@@ -49,7 +49,7 @@ def test_what_holds_an_increase_lets_a_decrease_pass(reason: str, trouble: Any) 
 @pytest.mark.parametrize("missing", ["account_unopened", "balance_unknown"])
 def test_an_unaudited_account_may_still_reduce(missing: str) -> None:
     """Shares that somebody bought by hand, on a tape that has no balance or no report yet."""
-    world = worlds_beginning()
+    world = worlds_beginning(foreign="sell")
     world.meta()
     world.epoch()
     world.depth([("0.39", "1000")], [("0.40", "1000")])

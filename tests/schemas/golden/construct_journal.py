@@ -67,6 +67,7 @@ REQUESTED: Final = journal.OrderRequested(
     depth_age_ms=60,
     signal_age_ms=1_000,
     signal_recv_ns=NOW_NS,
+    kept_micro=2_000_000,
 )
 
 TERMS: Final = FollowTerms(
@@ -161,6 +162,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
         position_micro=0,
         gap_micro=37_500_000,
         numbers={"age_ms": 12_500},
+        kept_micro=2_000_000,
     ),
     journal.HoldEnded(account=MAIN, token=UP, reason="depth_stale", count=17, for_ms=4_300),
     journal.OrderProgress(
@@ -241,6 +243,8 @@ JOURNAL: Final[tuple[Record, ...]] = (
                 hold="depth_stale",
                 settled_micro=0,
                 payout_micro=None,
+                foreign_micro=2_000_000,
+                kept_micro=2_000_000,
             ),
         ),
         working=(
@@ -280,7 +284,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
         feed="activity", reason="price is not a number", raw=b'{"price":"\xff"}', recv_ns=NOW_NS
     ),
 )
-SEALED: Final = seal(REQUESTED, Envelope(n=4_711, cause=10_412, rules=1, prev="9b" * 32))
+SEALED: Final = seal(REQUESTED, Envelope(n=4_711, cause=10_412, rules=2, prev="9b" * 32))
 """What stands on the journal and the orders topic: the event and its envelope."""
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ TAPE: Final[tuple[Record, ...]] = (
                     name="main",
                     wallet=OURS,
                     ratio_micro=250_000,
+                    foreign="sell",
                     leaders=(LeaderPolicy(wallet=LEADER, name="the quick one", start="converge"),),
                 ),
             ),
