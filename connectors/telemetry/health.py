@@ -50,7 +50,7 @@ async def beating(heart: Heart) -> NoReturn:
 
 
 class Readiness:
-    """Named conditions. All are required before the process is served, so none is forgotten."""
+    """Named conditions. Some stand before the process is served: none is ready by omission."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
