@@ -39,6 +39,11 @@ def run_seed(seed: int) -> Outcome:
     return run_options(draw(seed))
 
 
+def run_forgetful(seed: int) -> Outcome:
+    """The same at a venue that forgets an order it had called pending, once it is killed."""
+    return run_options(replace(draw(seed), forgetful=True))
+
+
 def run_options(options: Options) -> Outcome:
     """The same with options of one's own."""
     world = World(options, Judge)

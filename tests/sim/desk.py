@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from functools import partial
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -32,12 +33,16 @@ STEPS = {10_000: 100, 2_000: 10, 1_000: 10}
 POST_TIMEOUT_S = 2.0
 
 
+Pending = asyncio.Future[Answer | VenueRefusal]
+
+
 class Arrivals:
     """What reached the venue, ever: hashes by intent, and how often each was accepted."""
 
     def __init__(self) -> None:
         self.hashes: dict[Intent, dict[OrderHash, int]] = defaultdict(dict)
         self.requests: dict[OrderHash, OrderSigned] = {}
+        self.pending: dict[OrderHash, list[Pending]] = defaultdict(list)
         self.on_sent: Callable[[OrderSigned], None] = lambda signed: None
         self.on_arrival: Callable[[OrderSigned], None] = lambda signed: None
 
@@ -61,11 +66,13 @@ class SimBackend:
         account: Account,
         old_ms: int,
         under_way: Callable[[Coroutine[Any, Any, None]], None],
+        forgetful: bool,
     ) -> None:
         self._town, self._network, self._mischief = town, network, mischief
         self._arrivals, self._chance, self._account = arrivals, chance, account
         self._old_ms = old_ms
         self._under_way = under_way
+        self._forgetful = forgetful
 
     @property
     def name(self) -> Literal["live", "paper"]:
@@ -134,7 +141,9 @@ class SimBackend:
         self._arrivals.note(signed)
         delayed = take("delayed", "venue")
         pending = self._submit(signed)
+        self._arrivals.pending[signed.order].append(pending)
         if delayed and not pending.done():
+            self._shown(signed.order)
             return Reply(http_status=200, status="delayed", order=signed.order)
         found = await pending
         if isinstance(found, VenueRefusal):
@@ -143,8 +152,24 @@ class SimBackend:
             return Reply(http_status=500, text="could not insert order")
         return _accepted(signed, found)
 
-    def _submit(self, signed: OrderSigned) -> "asyncio.Future[Answer | VenueRefusal]":
-        answered: asyncio.Future[Answer | VenueRefusal] = asyncio.get_running_loop().create_future()
+    def _shown(self, order: OrderHash) -> None:
+        """Whoever was told that an order is pending is told later how it ended.
+
+        Not by a forgetful venue, which knows nothing of an order once it is killed.
+        """
+        if not self._forgetful:
+            for pending in self._arrivals.pending[order]:
+                if not pending.done():
+                    pending.add_done_callback(partial(self._remember, order))
+
+    def _remember(self, order: OrderHash, found: Pending) -> None:
+        if isinstance(found.result(), VenueRefusal):
+            killed = self._town.own_orders[order]
+            killed.status = "CANCELED"
+            self._town.venue.exchange.orders[order] = killed
+
+    def _submit(self, signed: OrderSigned) -> Pending:
+        answered: Pending = asyncio.get_running_loop().create_future()
         self._town.rim.now()
         market, token = self._town.venue.floor.by_token[signed.token]
         amounts = signed.maker_micro, signed.taker_micro
@@ -174,6 +199,8 @@ class SimBackend:
             return Unclear("status 500")
         now_ms = self._town.rim.now()
         order = self._town.venue.exchange.orders.get(signed.order)
+        if order is not None and order.status == "DELAYED":
+            self._shown(signed.order)
         trades = self._town.venue.settlement.trades.values()
         views = [_trade_view(trade) for trade in trades if trade.order_id == signed.order]
         return sighting(

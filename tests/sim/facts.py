@@ -41,6 +41,7 @@ class OwnFacts:
     states: dict[Intent, str] = field(default_factory=dict)
     proofs: dict[Intent, set[str]] = field(default_factory=lambda: defaultdict(set))
     signed: dict[str, Intent] = field(default_factory=dict)
+    accepted: dict[Intent, int] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
         """A tape record."""
@@ -59,6 +60,8 @@ class OwnFacts:
                 self.proofs[record.intent].add(type(record).__name__)
             case own.OrderAnswered():
                 self.proofs[record.intent].add(f"OrderAnswered:{record.outcome}")
+                if record.outcome == "accepted" and record.usd_micro is not None:
+                    self.accepted[record.intent] = record.usd_micro
 
     def decided(self, event: Any) -> None:
         """An event of the fold."""
@@ -107,8 +110,14 @@ class OwnFacts:
         budgets = 0
         for request in self.open_orders(token):
             if request.side == "BUY":
-                mine = [cash for k, _, cash in fills if self.signed.get(k.order) == request.intent]
-                left = max(request.budget_micro - sum(mine), 0)
+                # A fill that failed is spent all the same: a FAK order never tries again.
+                mine = [
+                    cash
+                    for key, (of, _, cash) in self.told.items()
+                    if of == token and self.signed.get(key.order) == request.intent
+                ]
+                most = self.accepted.get(request.intent, request.budget_micro)
+                left = max(most - sum(mine), 0)
                 budgets += left + ceil_mul(left, fee_micro)
         return spent + budgets
 

@@ -42,6 +42,7 @@ class Judge:
         self.counts: dict[str, int] = defaultdict(int)
         self.touches: dict[str, list[tuple[int, tuple[int | None, int | None]]]] = defaultdict(list)
         self.denied: dict[str, str] = {}
+        self.found: Broken | None = None
         self.steps = 0
         world.broker.topic("tape").watchers.append(self._on_tape)
         for name in self.reference:
@@ -50,6 +51,13 @@ class Judge:
         world.arrivals.on_arrival = self._on_arrival
 
     def broken(self, name: str, detail: str) -> Broken:
+        """To be raised; kept besides, since what it is raised through may end by it later."""
+        broken = self.late(name, detail)
+        self.found = self.found or broken
+        return broken
+
+    def late(self, name: str, detail: str) -> Broken:
+        """The same for what may still come right."""
         return Broken(name, detail, step=self.steps, at_ms=self.world.trouble_ms())
 
     # The fold, undisturbed

@@ -44,6 +44,7 @@ class Options:
     epoch_ms: int
     faults: tuple[Fault, ...]
     terms: dict[str, Any]
+    forgetful: bool = False
 
     def settings(self, leaders: list[str]) -> Settings:
         """Wiring and policy of the product in this world."""

@@ -36,7 +36,8 @@ FAILURES_SHOWN = 10
 @click.option("--base", default=-1, help="first seed; by default it follows from the commit")
 @click.option("--processes", default=os.cpu_count() or 1, show_default=True)
 @click.option("--minimise", is_flag=True, help="shrink the faults of the first failure")
-def main(seeds: int, base: int, processes: int, minimise: bool) -> None:
+@click.option("--forgetful", is_flag=True, help="the venue forgets pending orders it kills")
+def main(seeds: int, base: int, processes: int, minimise: bool, forgetful: bool) -> None:
     """Run worlds and say which broke."""
     console = Console()
     first = campaign.seed_base() if base < 0 else base
@@ -44,7 +45,9 @@ def main(seeds: int, base: int, processes: int, minimise: bool) -> None:
     failed, struck, events, steps = [], *campaign.totals([]), 0
     with _bar(console) as bar:
         task = bar.add_task("worlds", total=seeds, failed=0)
-        for outcome in campaign.run_many(range(first, first + seeds), processes=processes):
+        worlds = range(first, first + seeds)
+        run = campaign.run_forgetful if forgetful else campaign.run_seed
+        for outcome in campaign.run_many(worlds, processes=processes, run=run):
             struck, events = struck + outcome.struck, events + outcome.events
             steps += outcome.steps
             if outcome.broken:

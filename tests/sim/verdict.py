@@ -44,11 +44,11 @@ def settle(judge: "Judge") -> None:
     _gaps(judge)
     _settled(judge)
     if not judge.world.options.faults and judge.counts["DriftFound"]:
-        raise judge.broken("nothing_to_correct_in_a_clean_world", str(judge.counts["DriftFound"]))
+        raise judge.late("nothing_to_correct_in_a_clean_world", str(judge.counts["DriftFound"]))
     if judge.due["journal"] != len(judge.reference["journal"]):
         behind = len(judge.reference["journal"]) - judge.due["journal"]
         if behind > 50:
-            raise judge.broken("the_flow_keeps_up", f"{behind} records behind")
+            raise judge.late("the_flow_keeps_up", f"{behind} records behind")
 
 
 def _open_tokens(judge: "Judge") -> list[tuple[str, object, int]]:
@@ -62,7 +62,7 @@ def _leaders(judge: "Judge") -> None:
             really = judge.world.town.held_micro(wallet, market, index)
             believed = view.exposure.get(token, 0) if view is not None else None
             if believed != really:
-                raise judge.broken(
+                raise judge.late(
                     "exposures_are_the_leaders_holdings",
                     f"{wallet[:8]} {token[-6:]}: {believed}, really {really}",
                 )
@@ -77,7 +77,7 @@ def _ours(judge: "Judge") -> None:
     for token, market, index in _open_tokens(judge):
         really = judge.world.town.held_micro(OWN_WALLET, market, index)
         if account.held_micro(token) != really:
-            raise judge.broken(
+            raise judge.late(
                 "our_positions_are_the_venues",
                 f"{token[-6:]}: {account.held_micro(token)}, really {really}",
             )
@@ -87,7 +87,7 @@ def _orders(judge: "Judge") -> None:
     left = judge.own.open_orders()
     if left:
         state = judge.own.states[left[0].intent]
-        raise judge.broken("every_order_ends", f"{left[0].intent} is {state}")
+        raise judge.late("every_order_ends", f"{left[0].intent} is {state}")
 
 
 def _settled(judge: "Judge") -> None:
@@ -97,7 +97,7 @@ def _settled(judge: "Judge") -> None:
         long_ago = market.is_resolved and now_ms - market.resolved_ms > RESOLVED_FOR_MS
         if long_ago and account.held_micro(token):
             detail = f"{token[-6:]}: {account.held_micro(token)}"
-            raise judge.broken("resolved_markets_are_settled", detail)
+            raise judge.late("resolved_markets_are_settled", detail)
 
 
 def _gaps(judge: "Judge") -> None:
@@ -105,12 +105,12 @@ def _gaps(judge: "Judge") -> None:
     for token, market, _ in _open_tokens(judge):
         hold = account.holds.get(token)
         if hold is not None and not hold.reason.startswith(POLICY_HOLDS):
-            raise judge.broken("trouble_passes", f"{token[-6:]}: {hold.reason}")
+            raise judge.late("trouble_passes", f"{token[-6:]}: {hold.reason}")
         wanted = sum(s.shares_micro for s in shares_of(account, plan.leaders, plan.markets, token))
         gap = wanted - account.held_micro(token)
         least = max(market.min_shares_micro, band(wanted, plan.policy.band_micro, 0))
         if hold is None and abs(gap) > least:
-            raise judge.broken("gaps_close", f"{token[-6:]}: {gap} and no hold")
+            raise judge.late("gaps_close", f"{token[-6:]}: {gap} and no hold")
 
 
 def _targets(judge: "Judge") -> None:
@@ -136,7 +136,7 @@ def _targets(judge: "Judge") -> None:
                 high[k] += floor_mul(most, terms["ratio_micro"])
         for k in (0, 1):
             if not low[k] <= wanted[k] <= high[k]:
-                raise judge.broken(
+                raise judge.late(
                     "targets_follow_the_leaders",
                     f"{market.tokens[k][-6:]}: {wanted[k]}, should be {low[k]}..{high[k]}",
                 )
@@ -154,7 +154,12 @@ def _copyable(
 
 
 def _baselines(judge: "Judge", wallet: str, market: object, k: int) -> tuple[int, int]:
-    """Least and most that can be left of what he held at first, by the order within a second."""
+    """Least and most that can be left of what he held at first.
+
+    Least: the lowest he ever held, sells first within a second. Most: what he holds now, at most
+    what he began with. Where between them the baseline ends rests on when the two reads that
+    prove a fall came by: it counts only if it is still there by then (flows/core/proven.py).
+    """
     start_s = judge.world.town.venue.start_ms // 1_000
     by_second: dict[int, list[int]] = defaultdict(list)
     held = 0
@@ -167,10 +172,9 @@ def _baselines(judge: "Judge", wallet: str, market: object, k: int) -> tuple[int
             held += signed
         else:
             by_second[row.ts_s].append(signed)
-    least = most = held
+    first = least = held
     for second in sorted(by_second):
-        moves = by_second[second]
-        lowest = held + sum(m for m in moves if m < 0)
-        held += sum(moves)
-        least, most = min(least, lowest), min(most, held)
-    return max(least, 0), most
+        lowest = held + sum(move for move in by_second[second] if move < 0)
+        held += sum(by_second[second])
+        least = min(least, lowest)
+    return max(least, 0), min(first, held)

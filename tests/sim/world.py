@@ -157,6 +157,8 @@ class World:
     async def _look(self, venue: asyncio.Task[None]) -> None:
         await asyncio.sleep(LOOK_S)
         self.judge.look()
+        if self.judge.found is not None:
+            raise self.judge.found
         if self.failures or self.loop.failures:
             raise (self.failures or self.loop.failures)[0]
         if venue.done():
@@ -231,6 +233,7 @@ class World:
             processes.ACCOUNT,
             self.settings.wiring.execution.absent_after_ms,
             self._under_way,
+            self.options.forgetful,
         )
 
         async def checkpoint(point: str) -> None:
