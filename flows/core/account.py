@@ -223,10 +223,8 @@ def shares_of(
     # Who never moved in the market has no part: a baseline holds tokens of the exposure only.
     movers = {wallet: None for t in pair for wallet in leaders.movers.get(t, ())}
     found = []
-    for each in account.followed if movers else ():
+    for each in [each for each in account.followed if each.leader in movers] if movers else ():
         wallet, terms = each.leader, each.terms
-        if wallet not in movers:
-            continue
         exposure = leaders[wallet].exposure
         base = account.baseline.get(wallet, {})
         excesses = [excess(exposure.get(t, 0), base.get(t, 0)) for t in pair]

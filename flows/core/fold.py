@@ -13,6 +13,7 @@ from flows.core.leaders import LeadersState
 from flows.core.planning import PlanState
 from flows.core.sealing import Sealed, SealState, seal_events
 from schemas.records.base import Record
+from schemas.records.market import Depth
 
 S = TypeVar("S")
 
@@ -36,24 +37,28 @@ class FoldState:
 
 def window(state: LeadersState, entry: Entry) -> Entry:
     """The window step: what leaders did."""
+    if isinstance(entry.record, Depth):
+        return entry  # four records of five, and none of them is about leaders
     leaders.observe(state, entry.offset, entry.record)
     decided = _drawn(state, leaders.decide(state, entry.offset, entry.record), leaders.evolve)
-    return entry._replace(events=(*entry.events, *decided))
+    return Entry(entry.offset, entry.record, (*entry.events, *decided))
 
 
 def join_and_size(state: PlanState, entry: Entry) -> Entry:
     """The join-and-size step: what it means for us."""
     state.touched.clear()
     planning.observe(state, entry.offset, entry.record)
+    if not entry.events and planning.quiet(state, entry.record):
+        return entry
     for event in entry.events:
         planning.evolve(state, event)
     decided = _drawn(state, planning.decide(state, entry.offset, entry.record), planning.evolve)
-    return entry._replace(events=(*entry.events, *decided))
+    return Entry(entry.offset, entry.record, (*entry.events, *decided))
 
 
 def seal(state: SealState, entry: Entry) -> list[Sealed]:
     """The seal step: bytes."""
-    return seal_events(state, entry.offset, list(entry.events))
+    return seal_events(state, entry.offset, list(entry.events)) if entry.events else []
 
 
 def fold(state: FoldState, offset: int, record: Record) -> list[Sealed]:

@@ -114,8 +114,10 @@ def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]
                 yield from _decide_followed(state)
             yield from _decide_windows(state)
             for wallet, leader in state.leaders.items():
-                yield from _decide_lows(wallet, leader)
-                yield from _decide_audit(wallet, leader, wallet in state.marks)
+                if leader.proven.lows:
+                    yield from _decide_lows(wallet, leader)
+                if leader.audit.findings or wallet in state.marks:
+                    yield from _decide_audit(wallet, leader, wallet in state.marks)
 
 
 def evolve(state: LeadersState, event: Record) -> None:
@@ -265,6 +267,8 @@ def _observe_audits(state: LeadersState) -> None:
     """Judge at most one waiting report of each leader: a correction comes before the next."""
     now_ms, policy = state.clock.now_ms, state.policy
     for leader in state.leaders.values():
+        if not leader.audit.waiting:
+            continue
         for waiting in leader.audit.due(now_ms, policy.fills_lag_ms)[:1]:
             skip = [t for t in leader.audit.rebuilt if state.markets.resolved(t)]
             skip += [r.token for r in waiting.report.rows if state.markets.resolved(r.token)]

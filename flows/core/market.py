@@ -5,6 +5,7 @@ its own and the newest Depth of a live one counts.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flows.core.clock import producer_of
 from schemas.records.base import Condition, Token
@@ -25,8 +26,7 @@ class Market:
         return next((o.name for o in self.meta.outcomes if o.token == token), "?")
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(NamedTuple):
     """The newest Depth of a live epoch and where it stands on the tape."""
 
     depth: Depth

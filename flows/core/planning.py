@@ -70,7 +70,8 @@ class PlanState:
 def observe(state: PlanState, offset: int, record: Record) -> None:
     """Fold one tape record into the world of this step."""
     _observe_world(state, offset, record)
-    watching.observe(state.watching, state.markets, record)
+    if not isinstance(record, Depth):  # four of five are; a book makes us want to see nothing
+        watching.observe(state.watching, state.markets, record)
 
 
 def _observe_world(state: PlanState, offset: int, record: Record) -> None:
@@ -97,6 +98,11 @@ def _observe_world(state: PlanState, offset: int, record: Record) -> None:
             booking.observe_report(state.accounts, record)
         case own.OpenOrdersReport():
             booking.observe_open_orders(state.accounts, record)
+
+
+def quiet(state: PlanState, record: Record) -> bool:
+    """Whether `decide` would say nothing of this record: a Depth that nothing waits for."""
+    return isinstance(record, Depth) and not state.touched and not state.watching.wanted
 
 
 def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
