@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from flows.core.account import AccountState
 from flows.core.clock import FoldClock
+from flows.core.leaders import drift_found
 from flows.core.market import Markets
 from flows.core.positions import FINAL, Fill, fill_key
 from flows.core.progress import alarm, filled
@@ -165,6 +166,21 @@ def observe_audit(
         tokens: Iterable[str] = [*account.audit.rebuilt, *(r.token for r in waiting.report.rows)]
         skip = [token for token in tokens if markets.resolved(token)]  # type: ignore[arg-type]
         account.audit.judge(waiting, clock.now_ms, policy.account_report_lag_ms, skip)  # type: ignore[arg-type]
+
+
+def decide_audit(name: Account, account: AccountState) -> Iterator[Record]:
+    """Corrections of what reports proved, each with its evidence."""
+    for finding in list(account.audit.findings):
+        if not finding.opening:
+            yield drift_found(name, finding)
+        yield journal.PositionCorrected(
+            subject=name,
+            token=finding.token,
+            condition=account.audit.condition_of[finding.token],
+            shares_micro=finding.proof.nearest_to_zero,
+            reports=finding.reports,
+            opening=finding.opening,
+        )
 
 
 def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int) -> None:

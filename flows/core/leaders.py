@@ -60,7 +60,7 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
     """Fold one tape record into the world of this step."""
     match record:
         case Tick():
-            state.clock.observe(record)
+            state.clock.observe(record, state.policy.clock_jump_ms)
             _observe_audits(state)
         case Policy():
             state.policy = record.document

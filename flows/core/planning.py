@@ -9,7 +9,7 @@ the gap between target and position plus what is in flight.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flows.core import booking, following, ordering, progress, summary, watching, words
+from flows.core import booking, clock, following, ordering, progress, summary, watching, words
 from flows.core.account import (
     HOLD_RECHECK_MS,
     AccountState,
@@ -19,7 +19,6 @@ from flows.core.account import (
     lower_baselines,
 )
 from flows.core.clock import FoldClock
-from flows.core.leaders import drift_found
 from flows.core.market import Markets
 from flows.core.watching import Watching
 from flows.core.words import Words
@@ -125,8 +124,9 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
             for name, account in state.accounts.items():
                 yield from booking.decide_settled(name, account, state.markets, record.condition)
         case Tick():
+            yield from clock.decide(state.clock)
             for name, account in state.accounts.items():
-                yield from _decide_audit(name, account)
+                yield from booking.decide_audit(name, account)
     for name, token in list(state.touched):
         yield from _decide_plan(state, offset, name, token)
     yield from watching.decide(state.watching)
@@ -195,7 +195,7 @@ def evolve(state: PlanState, event: Record) -> None:
 
 
 def _observe_tick(state: PlanState, tick: Tick) -> None:
-    state.clock.observe(tick)
+    state.clock.observe(tick, state.policy.clock_jump_ms)
     now_ms = state.clock.now_ms
     for name, account in state.accounts.items():
         for token, hold in account.holds.items():
@@ -275,20 +275,6 @@ def _evolve_corrected(state: PlanState, event: journal.PositionCorrected) -> Non
     )
     account.audit.corrected(event.token, event.shares_micro)
     state.touched[(Account(event.subject), event.token)] = None
-
-
-def _decide_audit(name: Account, account: AccountState) -> Iterator[Record]:
-    for finding in list(account.audit.findings):
-        if not finding.opening:
-            yield drift_found(name, finding)
-        yield journal.PositionCorrected(
-            subject=name,
-            token=finding.token,
-            condition=account.audit.condition_of[finding.token],
-            shares_micro=finding.proof.nearest_to_zero,
-            reports=finding.reports,
-            opening=finding.opening,
-        )
 
 
 def _decide_plan(state: PlanState, offset: int, name: Account, token: Token) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""Doubt in time, connectors and leaders, and the age and price of what leaders did."""
+"""Doubt in connectors and leaders, and the age and price of what leaders did."""
 
 from typing import Any
 
@@ -30,23 +30,6 @@ def test_another_connectors_restart_ends_nothing(started) -> None:
     world.fills("500")
     world.wait(2_000)
     assert len(world.requests()) == 1
-
-
-def test_fold_time_never_steps_back_and_a_jump_holds_until_ticks_agree() -> None:
-    """The machine slept for ten minutes: the first Tick after it is not believed alone."""
-    world = holding()
-    before_ms = world.state.plan.clock.now_ms
-    world.silent = ("account",)
-    world.tick(600_000)
-    world.policy(ratio_micro=200_000)
-    assert world.hold() == "account_feed_down"
-    assert not world.state.plan.clock.agreed(5_000)
-    world.silent = ()
-    world.tick(100)
-    assert world.state.plan.clock.agreed(5_000)
-    world.append(system.Tick(producer="public", seq=0, now_ms=before_ms, feeds={}))
-    assert world.state.plan.clock.now_ms > before_ms
-    assert not world.state.plan.clock.agreed(5_000)
 
 
 def test_a_producer_that_stopped_ticking_does_not_hold_up_the_clock(started) -> None:

@@ -97,6 +97,7 @@ def trades_folded(rows: list[tuple[int, str, int, int]], window_ms: int) -> list
         accounts=(AccountPolicy(name="m", wallet=OWN, leaders=(LeaderPolicy(wallet=LEADER),)),),
         net_window_ms=window_ms,
         quiet_ms=window_ms,
+        clock_jump_ms=10**9,  # one producer ticks, and only when somebody trades
     )
     put(system.Tick(producer="p", seq=0, now_ms=rows[0][0] * 1_000 - 1_000, feeds={}))
     put(system.Policy(version=1, document=policy))

@@ -77,7 +77,7 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
 
 
 def test_leaders_with_exposure_and_baseline_and_feeds_with_their_age(started) -> None:
-    world = started()
+    world = started(clock_jump_ms=20_000)
     for _ in range(3):
         world.report({UP: "700"}, subject=LEADER)
         world.wait(5_000)
