@@ -48,6 +48,9 @@ SEEDS ?= 300
 sim: $(VENV)/dev.stamp ## simulated worlds that try to break it; SEEDS=10000 SEED_BASE=N SIM=--minimise
 	$(BIN)/python tests/sim/run.py --seeds $(SEEDS) $(if $(SEED_BASE),--base $(SEED_BASE)) $(SIM)
 
+sim-mutants: $(VENV)/dev.stamp ## known bugs planted one at a time: each must be caught
+	$(BIN)/python tests/sim/run_mutants.py $(MUTANTS)
+
 check: format-check lint types floors test ## format, lint, strict types, import floors, tests
 
 format: $(VENV)/dev.stamp ## write the house format

@@ -53,7 +53,7 @@ def run_options(options: Options) -> Outcome:
     except Broken as failure:
         broken, detail = failure.name, str(failure)
     except Exception as error:  # noqa: BLE001 - whatever ends a process is what is looked for
-        broken = type(error).__name__
+        broken = f"no_process_dies ({type(error).__name__})"
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{error} ({Path(where.filename).name}:{where.lineno})"
     return Outcome(

@@ -1,0 +1,124 @@
+"""`make sim-mutants`: each planted bug must be caught, and the same seeds be clean without it.
+
+Prints the table (mutant, invariant or rule test, seed, step) and, with --markdown, the same for
+ARCHITECTURE.md. Exit 1 if a mutant lives or an unmutated world breaks.
+"""
+
+import multiprocessing
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[0] = str(ROOT)
+import tests  # noqa: E402 - a dependency ships a package of this name; ours comes first
+
+if str(ROOT / "tests") not in list(tests.__path__):
+    tests.__path__.insert(0, str(ROOT / "tests"))
+
+import click  # noqa: E402
+import pytest  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import track  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from tests.sim import campaign  # noqa: E402
+from tests.sim.mutants import MUTANTS, Mutant  # noqa: E402
+
+AT_A_TIME = 4
+BY_THE_SIMULATOR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """By what a mutant was caught; nothing: it lives."""
+
+    mutant: Mutant
+    by: str
+    seed: int | None = None
+    step: int | None = None
+
+    def cells(self) -> list[str]:
+        where = ["", ""] if self.seed is None else [str(self.seed), str(self.step)]
+        return [self.mutant.name, self.mutant.what, self.by or "LIVES", *where]
+
+
+@click.command()
+@click.option("--seeds", default=300, show_default=True, help="worlds a mutant may live through")
+@click.option("--base", default=0, show_default=True, help="first seed")
+@click.option("--processes", default=os.cpu_count() or 1, show_default=True)
+@click.option("--only", default="", help="names of mutants, separated by commas")
+@click.option("--markdown", is_flag=True, help="the table for ARCHITECTURE.md")
+def main(seeds: int, base: int, processes: int, only: str, markdown: bool) -> None:
+    """Plant each bug and see what catches it."""
+    console = Console()
+    names = only.split(",") if only else list(MUTANTS)
+    caught = []
+    for name in track(names, description="mutants", console=console):
+        found = hunt(MUTANTS[name], range(base, base + seeds), processes)
+        caught.append(found)
+        console.print("  ".join(found.cells()), highlight=False)
+    worlds = range(base, base + 1 + max((c.seed or base) - base for c in caught))
+    broken = [o for o in campaign.run_many(worlds, processes=processes) if o.broken]
+    console.print(_markdown(caught) if markdown else _table(caught))
+    lives = [c.mutant.name for c in caught if not c.by]
+    by_simulator = sum(c.seed is not None for c in caught)
+    console.print(
+        f"{len(caught) - len(lives)} of {len(caught)} caught, {by_simulator} by the simulator; "
+        f"the same {len(worlds)} seeds without a mutant: {len(worlds) - len(broken)} clean",
+        style="bold",
+    )
+    for outcome in broken:
+        console.print(campaign.failure_text(outcome), highlight=False)
+    few = not only and by_simulator < BY_THE_SIMULATOR
+    sys.exit(1 if lives or broken or few else 0)
+
+
+def hunt(mutant: Mutant, seeds: range, processes: int) -> Caught:
+    """The first world in which an invariant breaks, else the rule test that fails."""
+    with mutant.planted():
+        for start in range(seeds.start, seeds.stop, processes * AT_A_TIME):
+            part = range(start, min(start + processes * AT_A_TIME, seeds.stop))
+            outcomes = campaign.run_many(part, processes=processes)
+            broken = [outcome for outcome in outcomes if outcome.broken]
+            if broken:
+                first = min(broken, key=lambda outcome: outcome.seed)
+                return Caught(mutant, first.broken, first.seed, first.steps)
+        if mutant.rule_test and _fails(mutant.rule_test):
+            return Caught(mutant, mutant.rule_test)
+    return Caught(mutant, "")
+
+
+def _fails(rule_test: str) -> bool:
+    """Whether a test fails in a process of its own that has the mutant inside."""
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=_run_test, args=(rule_test,))
+    child.start()
+    child.join()
+    return child.exitcode == int(pytest.ExitCode.TESTS_FAILED)
+
+
+def _run_test(rule_test: str) -> None:
+    os.chdir(ROOT)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        sys.exit(int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", rule_test])))
+
+
+def _table(caught: list[Caught]) -> Table:
+    table = Table("mutant", "the bug", "caught by", "seed", "step")
+    for each in caught:
+        table.add_row(*each.cells())
+    return table
+
+
+def _markdown(caught: list[Caught]) -> str:
+    rows = ["| " + " | ".join(each.cells()) + " |" for each in caught]
+    return "\n".join(
+        ["| mutant | the bug | caught by | seed | step |", "|---|---|---|---|---|", *rows]
+    )
+
+
+if __name__ == "__main__":
+    main()
