@@ -57,7 +57,7 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     runs=1,
-    shape=Shape(records=3_000, tokens=40, leaders=4),
+    shape=Shape(records=2_000, tokens=40, leaders=4),
     frames_s=20,
     mirror_frames=2_000,
     export_rows=10_000,
