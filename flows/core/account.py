@@ -71,6 +71,10 @@ class Leaders(dict[Wallet, LeaderView]):
         exposure[token] = exposure.get(token, 0) + shares_micro
         self.movers.setdefault(token, {})[wallet] = None
 
+    def movers_of(self, tokens: list[Token]) -> dict[Wallet, None]:
+        """Whose exposure ever moved in any of these tokens."""
+        return {wallet: None for token in tokens for wallet in self.movers.get(token, ())}
+
     def leave(self, wallet: Wallet) -> LeaderView:
         """Nobody follows him any more; what he was to us."""
         view = self.pop(wallet)
@@ -221,7 +225,7 @@ def shares_of(
     """Each followed leader's part of the token's target, in the order they are followed."""
     pair = markets.pair(token)
     # Who never moved in the market has no part: a baseline holds tokens of the exposure only.
-    movers = {wallet: None for t in pair for wallet in leaders.movers.get(t, ())}
+    movers = leaders.movers_of(pair)
     found = []
     for each in [each for each in account.followed if each.leader in movers] if movers else ():
         wallet, terms = each.leader, each.terms

@@ -207,7 +207,7 @@ def _caps_left(question: Question, gap: Gap, market: Market) -> list[tuple[str, 
         ("cap_account", terms.cap_account_usd_micro - sum(invested.values())),
         ("cash", account.available_cash_micro() or 0),
     ]
-    used = _invested_by_leader(question, invested)
+    used = _invested_by_leader(question, invested, [share.leader for share in gap.shares])
     for share in gap.shares:
         left = max(share.cap_usd_micro - used.get(share.leader, 0), 0)
         # He stands behind his part of the target only, so the whole order may be that much larger.
@@ -215,10 +215,15 @@ def _caps_left(question: Question, gap: Gap, market: Market) -> list[tuple[str, 
     return caps
 
 
-def _invested_by_leader(question: Question, invested: dict[Token, int]) -> dict[Wallet, int]:
-    """Dollars at cost and in flight that stand for each leader, by his part of each target."""
+def _invested_by_leader(
+    question: Question, invested: dict[Token, int], wallets: list[Wallet]
+) -> dict[Wallet, int]:
+    """Dollars at cost and in flight that stand for these leaders, by their part of each target."""
     used: dict[Wallet, int] = {}
     for token, usd in ((t, u) for t, u in invested.items() if u):
+        movers = question.leaders.movers_of(question.markets.pair(token))
+        if not any(wallet in movers for wallet in wallets):
+            continue
         shares = shares_of(question.account, question.leaders, question.markets, token)
         whole = sum(share.shares_micro for share in shares)
         for share in shares:
