@@ -25,6 +25,7 @@ COMMANDS = {
     "leaders": "infra.cli.operator:leaders",
     "policy": "infra.cli.process:policy",
     "rebuild": "infra.cli.rebuild:rebuild_command",
+    "replay": "infra.cli.replay:replay_command",
     "resume": "infra.cli.operator:resume",
     "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",

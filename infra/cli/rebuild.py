@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from flows.core import RULES
+from flows.export import spare_collector
 from infra.cli.lazy import LazySettings
 from infra.proof.digest import state_digest
 from infra.proof.progress import reading
@@ -40,6 +41,7 @@ def rebuild_command(
         recording = opened(wiring.kafka, source, tail)
         ends = {} if dry else ends_of(wiring.kafka)
         begun = genesis_of(recording)
+        spare_collector()
         began = time.monotonic()
         with reading("rebuild", recording, until) as on_read:
             made = rebuild(recording, until=until, on_read=on_read)

@@ -13,6 +13,8 @@ from infra.proof.recordings import Recording, RecordingBroken
 from schemas import codec
 from schemas.records.journal import Watch
 
+_NOTHING: list[Link] = []
+
 
 class Decided:
     """Journal or orders, taken cause by cause. ended: nothing stands behind what was taken."""
@@ -40,6 +42,8 @@ class Decided:
 
     def at(self, offset: int) -> list[Link]:
         """What the record at this tape offset led to; offsets must be asked for in order."""
+        if self._next is None or self._next.envelope.cause > offset:
+            return _NOTHING
         taken: list[Link] = []
         while self._next is not None and self._next.envelope.cause <= offset:
             if self._next.envelope.cause < offset:

@@ -9,11 +9,11 @@ be made again here: that is refused, since a release with those rules can.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flows.core.fold import FoldState
-from flows.core.sealing import Sealed
+from flows.core.sealing import Sealed, SealState
 from flows.engine.errors import Diverged
 from flows.engine.rows import OutRow, difference
 from infra.proof.chain import Link
@@ -123,7 +123,8 @@ class _Rebuild:
 
     def _taken_in(self, offset: int, record: Record, links: list[Link], orders: list[Link]) -> None:
         wishes = take_in(self.made.state, offset, record, [link.event for link in links])
-        self._book(offset, links, orders)
+        if links or orders:
+            self._book(offset, links, orders)
         self.made.state.seal.next_number["watch"] += len(wishes)
 
     def _decided(self, offset: int, record: Record, links: list[Link], orders: list[Link]) -> None:
@@ -139,7 +140,7 @@ class _Rebuild:
     def _completed(
         self, offset: int, record: Record, links: list[Link], orders: list[Link]
     ) -> None:
-        if not self._orders.ended or len(orders) > len(_asked(links)):
+        if not self._orders.ended or len(orders) > len(asked(links)):
             raise RebuildRefused(
                 f"orders decided by rules {self._last_rules} at tape offset {offset} stand without "
                 f"their journal records, and this release has rules {self._rules.version}: run "
@@ -151,7 +152,7 @@ class _Rebuild:
         self._book(offset, links, orders)
         self._ours(offset, rest)
 
-    def _ours(self, offset: int, events: list[Record]) -> None:
+    def _ours(self, offset: int, events: Sequence[Record]) -> None:
         """Decided now, by rules that are not those of the journal so far."""
         out = sealed(self.made.state, offset, events, self._rules)
         self.made.missing += [each for each in out if each.topic != "watch"]
@@ -159,14 +160,13 @@ class _Rebuild:
     def _book(self, offset: int, links: list[Link], orders: list[Link]) -> None:
         """Move the numbers and the chain over what stands; an order that is missing is made."""
         seal = self.made.state.seal
-        for link in links:
-            self.made.taken[link.envelope.rules] += 1
-            seal.next_number["journal"] = link.envelope.n + 1
-            seal.prev = codec.chain_hash(link.value)
-        asked = [_order_of(link, seal.next_number["orders"] + i) for i, link in _asked(links)]
-        _check_prefix(offset, "orders", asked, orders)
-        self.made.missing += asked[len(orders) :]
-        seal.next_number["orders"] += len(asked)
+        passed(seal, links)
+        self.made.taken.update(link.envelope.rules for link in links)
+        first = seal.next_number["orders"]
+        wanted = [_order_of(link, number) for number, link in enumerate(asked(links), first)]
+        _check_prefix(offset, "orders", wanted, orders)
+        self.made.missing += wanted[len(orders) :]
+        seal.next_number["orders"] += len(wanted)
 
     def _settle_watch(self) -> None:
         """The watch topic as the state has it: numbers go on, what differs is said again."""
@@ -188,9 +188,16 @@ class _Rebuild:
         self.made.missing += sealed(state, max(offset, 0), said, self._rules)
 
 
-def _asked(links: list[Link]) -> list[tuple[int, Link]]:
-    asked = [link for link in links if isinstance(link.event, journal.OrderRequested)]
-    return list(enumerate(asked))
+def asked(links: list[Link]) -> list[Link]:
+    """Those that ask for an order, and so stand on orders as well."""
+    return [link for link in links if isinstance(link.event, journal.OrderRequested)]
+
+
+def passed(seal: SealState, links: list[Link]) -> None:
+    """Move the journal's number and chain over what stands."""
+    for link in links:
+        seal.next_number["journal"] = link.envelope.n + 1
+        seal.prev = codec.chain_hash(link.value)
 
 
 def _order_of(link: Link, number: int) -> Sealed:

@@ -8,10 +8,10 @@ Rules are a value: the version that seals what is decided, and the two functions
 state is what flows.core evolves; nothing here knows where records come from.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from flows.core import RULES, leaders, planning, watching
+from flows.core import RULES, fold, leaders, planning, watching
 from flows.core.fold import FoldState
 from flows.core.leaders import LeadersState
 from flows.core.planning import PlanState
@@ -43,8 +43,12 @@ def take_in(state: FoldState, offset: int, record: Record, events: list[Record])
     return _wished(state)
 
 
-def decide(state: FoldState, offset: int, record: Record, rules: Rules = OURS) -> list[Record]:
+def decide(state: FoldState, offset: int, record: Record, rules: Rules = OURS) -> Sequence[Record]:
     """Fold a record and decide on it: what the dataflow's first two steps do."""
+    if rules is OURS:  # the dataflow's own functions, not their like
+        return fold.join_and_size(
+            state.plan, fold.window(state.leaders, fold.Entry(offset, record))
+        ).events
     leaders.observe(state.leaders, offset, record)
     windowed = []
     for event in rules.window(state.leaders, offset, record):
@@ -91,13 +95,13 @@ def complete(
 
 
 def sealed(
-    state: FoldState, offset: int, events: list[Record], rules: Rules = OURS
+    state: FoldState, offset: int, events: Sequence[Record], rules: Rules = OURS
 ) -> list[Sealed]:
     """The bytes of events that were decided now."""
-    return seal_events(state.seal, offset, events, rules=rules.version)
+    return seal_events(state.seal, offset, list(events), rules=rules.version) if events else []
 
 
-def of_journal(events: list[Record]) -> list[Record]:
+def of_journal(events: Sequence[Record]) -> list[Record]:
     """Those that stand in the journal: all but wishes."""
     return [event for event in events if not isinstance(event, journal.Watch)]
 
@@ -111,6 +115,8 @@ def _struck(known: list[Record], event: Record) -> bool:
 
 
 def _wished(state: FoldState) -> list[Record]:
+    if not state.plan.watching.wanted:
+        return []
     wishes = list(watching.decide(state.plan.watching))
     for wish in wishes:
         planning.evolve(state.plan, wish)

@@ -1,8 +1,10 @@
 """Recordings in memory: a tape, and what some rules made of it, as a broker would hold them."""
 
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +13,9 @@ from connectors.kafka.consumer import Row
 from flows.core.fold import FoldState
 from flows.core.sealing import Sealed
 from flows.engine.rows import NUMBER_HEADER
+from flows.exporting.archive import Origin, SliceWriter
+from flows.exporting.slices import Rows
+from flows.exporting.tables import tables_of
 from infra.proof.recordings import Span
 from infra.proof.refold import OURS, Rules, decide, sealed
 from schemas import codec
@@ -169,6 +174,49 @@ def put_on() -> Callable[[Bench, Memory], None]:
         assert stand.producer.flush(30) == 0
 
     return put
+
+
+@pytest.fixture(scope="session")
+def _whole_archive(
+    lines: list[bytes], _folded: list[list[Sealed]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("proof") / "archive"
+    write_archive(recorded(lines, _folded), folder)
+    return folder
+
+
+@pytest.fixture
+def archive(_whole_archive: Path, tmp_path: Path) -> Path:
+    """The archive of `recording`, to do with what the test likes."""
+    return Path(shutil.copytree(_whole_archive, tmp_path / "whole"))
+
+
+@pytest.fixture
+def archive_of(tmp_path: Path) -> Callable[..., Path]:
+    """Write a recording as the export does; the folder."""
+    return lambda memory, *topics: write_archive(memory, tmp_path / "archive", *topics)
+
+
+def write_archive(memory: Memory, folder: Path, *topics: str) -> Path:
+    """Slices of 300 records in blocks of 40, of all topics or of these."""
+    for topic, rows in memory.topics.items():
+        for first in range(0, len(rows) if not topics or topic in topics else 0, 300):
+            part = rows[first : first + 300]
+            writer = SliceWriter(folder, Origin("t", topic, topic, 0), part[0].offset)
+            for at in range(0, len(part), 40):
+                writer.write(tables_of(topic, 0, _columns(part[at : at + 40])))
+            writer.close(part[-1].offset)
+    return folder
+
+
+def _columns(rows: list[Row]) -> Rows:
+    return Rows(
+        offsets=[row.offset for row in rows],
+        timestamps_ms=[row.timestamp_ms for row in rows],
+        keys=[row.key for row in rows],
+        headers=[list(row.headers.items()) for row in rows],
+        values=[row.value for row in rows],
+    )
 
 
 @pytest.fixture(scope="session")
