@@ -30,6 +30,7 @@ COMMANDS = {
     "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",
     "topics": "infra.cli.topics:topics",
+    "verify": "infra.cli.verify:verify_command",
     "unfollow": "infra.cli.operator:unfollow",
 }
 """Where each subcommand lives: loaded when it is asked for, since the venue's client alone takes
