@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.kafka.consumer import BEGINNING, PartitionReader, WaitEnded
+from connectors.kafka.consumer import BEGINNING, PartitionReader
+from connectors.kafka.tape import tape_began_ms
 from schemas import codec
 from schemas.records.journal import Cursor
 from schemas.wiring import KafkaWiring
 
 LOG = logging.getLogger(__name__)
-LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,10 @@ def begun(
     config: Mapping[str, Any], kafka: KafkaWiring, feed: str, subject: str, stop: threading.Event
 ) -> Begun:
     """Both, from Kafka; raises WaitEnded once stop is set."""
-    tape_ms = _tape_began(config, (kafka.prefix + "tape", kafka.shard), stop)
+    tape_ms = tape_began_ms(config, (kafka.prefix + "tape", kafka.shard), stop)
     upto_ms = _cursor(config, (kafka.prefix + "cursors", 0), feed, subject, stop)
     LOG.info("tape_began_ms=%d cursor_ms=%s", tape_ms, upto_ms)
     return Begun(tape_ms=tape_ms, upto_ms=upto_ms)
-
-
-def _tape_began(config: Mapping[str, Any], place: tuple[str, int], stop: threading.Event) -> int:
-    with PartitionReader(config, {place: BEGINNING}, name="account-tape", stop=stop) as reader:
-        waiting = False
-        while not stop.is_set():
-            if rows := reader.read(1, LOOK_S):
-                return rows[0].timestamp_ms
-            if not waiting:
-                LOG.warning("tape=%s/%d state=empty fix='truecopy policy apply'", *place)
-            waiting = True
-    raise WaitEnded("stopped while waiting for the tape to begin")
 
 
 def _cursor(

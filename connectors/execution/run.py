@@ -6,6 +6,7 @@ Puts the parts together; decides nothing. The signing key is read here and nowhe
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -33,9 +34,10 @@ from connectors.execution.plan import Rules
 from connectors.execution.said import Said
 from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
 from connectors.kafka.config import consumer_config, producer_config
-from connectors.kafka.consumer import PartitionReader, Place
+from connectors.kafka.consumer import PartitionReader, Place, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
+from connectors.kafka.tape import tape_began_ms
 from schemas.records.base import Account, Intent, Wallet
 from schemas.records.journal import OrderRequested
 from schemas.settings import Settings
@@ -70,6 +72,8 @@ async def run_execution(
     jobs: list[Job] = [producer.keep_polling, said.watch]
     async with AsyncExitStack() as stack:
         stack.enter_context(said.telemetry.served(wiring.health))
+        if not await _begun(wiring.kafka, stop):
+            return
         # It reads nothing and is only asked where the tape ends, so it never waits behind a read.
         ends = await _reader(wiring.kafka, {}, stack)
         outside = Outside(
@@ -89,6 +93,26 @@ async def run_execution(
             mirror = Mirror(PRODUCER, [paper.ledger.observe])
             paper.attach(mirror)
             await _run(wiring, paper, mirror, outside, said, [*jobs, paper.run], stop, stack)
+
+
+async def _begun(kafka: KafkaWiring, stop: asyncio.Event) -> bool:
+    """Wait for the tape's beginning, before anything is opened or written; False if stopped."""
+    config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
+    halted = threading.Event()
+    looking = asyncio.create_task(
+        asyncio.to_thread(tape_began_ms, config, _place(kafka, "tape"), halted)
+    )
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([looking, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        halted.set()
+        stopping.cancel()
+    try:
+        await looking
+    except WaitEnded:
+        return False
+    return True
 
 
 async def _run(

@@ -1,4 +1,4 @@
-"""What a connector reads from Kafka: the tape's beginning, its cursors, and the watch topic.
+"""What a connector reads from Kafka: its cursors, and the watch topic.
 
 Watch and cursors are compacted: the newest record of a key counts, on watch the one of the highest
 number. A wallet's watch record is dated by the broker; that moment is when it began to matter, and
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from connectors.kafka.consumer import BEGINNING, PartitionReader, Row, WaitEnded
+from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
 from schemas import codec
 from schemas.records.journal import Cursor, Watch
 
@@ -24,23 +24,6 @@ BATCHES_MAX = 64
 Config = Mapping[str, Any]
 OnWatch = Callable[[Watch, int], None]
 """A watch record and when it was written, in epoch ms."""
-
-
-def tape_began_ms(config: Config, topic: str, partition: int, halted: threading.Event) -> int:
-    """When the tape's oldest record was written; an empty tape is waited for.
-
-    Offset 0 is Genesis and belongs to `truecopy policy apply`: nobody else may begin a tape.
-    """
-    place = {(topic, partition): BEGINNING}
-    with PartitionReader(config, place, name="connector-tape", stop=halted) as reader:
-        said = False
-        while not halted.is_set():
-            if rows := reader.read(1, READ_WAIT_S):
-                return rows[0].timestamp_ms
-            if not said:
-                LOG.warning("tape=%s/%d state=empty fix='truecopy policy apply'", topic, partition)
-                said = True
-    raise WaitEnded("stopped while waiting for the tape to begin")
 
 
 def read_cursors(

@@ -15,11 +15,12 @@ from typing import Any
 
 from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.producer import Producer
+from connectors.kafka.tape import tape_began_ms
 from connectors.polymarket.outbox import Ids, Outbox
 from connectors.polymarket.process import run_until, tick_forever
 from connectors.polymarket.reads import Reads
 from connectors.polymarket.rest import Rest
-from connectors.polymarket.watchlist import follow_watch, read_cursors, tape_began_ms
+from connectors.polymarket.watchlist import follow_watch, read_cursors
 from connectors.public.activity import ActivityFeed
 from connectors.public.books import Books
 from connectors.public.catalogue import Catalogue
@@ -146,7 +147,7 @@ async def _run(settings: Settings, halted: threading.Event, said: Said) -> None:
         kafka.bootstrap, group=f"truecopy-{wiring.producer}", fetch_wait_ms=kafka.fetch_wait_ms
     )
     tape, cursors_topic = kafka.prefix + "tape", kafka.prefix + "cursors"
-    await asyncio.to_thread(tape_began_ms, reading, tape, kafka.shard, halted)
+    await asyncio.to_thread(tape_began_ms, reading, (tape, kafka.shard), halted)
     producer = Producer(
         producer_config(kafka.bootstrap, linger_ms=kafka.linger_ms), name=wiring.producer
     )

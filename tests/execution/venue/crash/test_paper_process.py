@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from schemas.codec import encode_levels
-from schemas.records.base import Token
+from schemas.records.base import Account, Token
 from schemas.records.market import Depth, MarketMeta, Outcome
 from schemas.records.own import BalanceReport, OrderAnswered, OwnFill, PositionsReport
-from schemas.records.system import Tick
+from schemas.records.system import SCHEMA_VERSION, ConnectorStarted, Genesis, Tick
 from schemas.units import MICRO
 
 
@@ -75,3 +75,21 @@ async def test_paper_killed_at_any_point_fills_each_order_once(
     reported = await rig.until(BalanceReport, lambda found: found[-1].usd_micro < START - spent)
     assert reported[-1].usd_micro > START - 2 * spent
     assert [t for t in rig.of(Tick) if t.producer == "paper"]
+
+
+async def test_an_empty_tape_is_waited_for_and_never_begun(rig: Any, secrets: Any) -> None:
+    """Its offset 0 is Genesis; whatever else stood there, `policy apply` would refuse for ever."""
+    config = rig.config(secrets, backend="paper")
+    waiting = rig.start(config)
+    await waiting.until(lambda child: "state=empty" in child.said)
+    waiting.send(signal.SIGTERM)
+    assert await waiting.died() == 0, waiting.said
+    again = rig.start(config)
+    await again.until(lambda child: "state=empty" in child.said)
+    assert rig.records() == []
+    await rig.append(
+        Genesis(tape_id="t", schema=SCHEMA_VERSION, shard=0, accounts=(Account("main"),))
+    )
+    (started,) = await rig.until(ConnectorStarted)
+    assert started.role == "paper"
+    assert isinstance(rig.records()[0], Genesis)
