@@ -60,3 +60,12 @@ def step(state: State, happening: Happening) -> State:
     if state in ENDED:
         return state
     raise IllegalStep(state, happening)
+
+
+def complete(accepted_micro: int, filled_micro: int, fills: int) -> bool:
+    """Whether fills are all that the venue accepted.
+
+    Each fill is told in whole micro-shares, so each may be told as one less than it was: a sum
+    short by one a fill is complete. Waiting for that micro-share would keep an order open for ever.
+    """
+    return filled_micro >= accepted_micro - fills

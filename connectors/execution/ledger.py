@@ -8,7 +8,7 @@ does not have changes nothing and is counted. Never looks at a clock.
 from dataclasses import dataclass, field
 
 from connectors.execution.answers import BARRED
-from schemas.order_life import ENDED, TRANSITIONS, Happening, State
+from schemas.order_life import ENDED, TRANSITIONS, Happening, State, complete
 from schemas.records.base import Intent, OrderHash, Record
 from schemas.records.own import OrderAbsent, OrderAnswered, OrderExpired, OrderSigned, OwnFill
 
@@ -111,7 +111,9 @@ class Ledger:
 
     def _settle(self, life: Life) -> None:
         accepted = life.shares_micro
-        if accepted is not None and sum(life.fills.values()) >= accepted:
+        if accepted is None:
+            return
+        if complete(accepted, sum(life.fills.values()), len(life.fills)):
             self._step(life, "filled")
 
     def _step(self, life: Life, happening: Happening) -> bool:

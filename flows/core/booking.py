@@ -209,6 +209,7 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
     account.spent_micro += spent + event.fee_micro
     order = account.orders.get(event.intent or Intent(""))
     if order is not None:
+        order.fills += 1
         order.booked_micro += event.shares_micro
         order.booked_usd_micro += event.cash_micro
 

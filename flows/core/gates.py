@@ -53,6 +53,17 @@ def market_gate(market: Market | None) -> Held | None:
     return None
 
 
+def fee_gate(market: Market) -> Held | None:
+    """Whether a buy's fee stays below rate times cash, which is what caps and cash reserve for it.
+
+    It does for every exponent from 1 on; the venue's schedules have 1 (API reference 14).
+    """
+    rate, exponent = market.meta.fee_rate_micro, market.meta.fee_exponent
+    if rate and exponent < 1:
+        return Held("fee_unbounded", {"rate_micro": rate, "exponent": exponent})
+    return None
+
+
 def book_gate(
     clock: FoldClock, policy: PolicyDocument, markets: Markets, token: Token
 ) -> Book | Held:
@@ -138,15 +149,22 @@ def _reconcile_gate(
 def signal_gate(
     clock: FoldClock,
     policy: PolicyDocument,
+    account: AccountState,
     leaders: dict[Wallet, LeaderView],
     shares: list[Share],
     token: Token,
     price_micro: int,
 ) -> Held | None:
-    """Old news may still be followed, but not at a worse price than his by more than slippage."""
+    """Old news may still be followed, but not at a worse price than his by more than slippage.
+
+    A holding that nobody saw bought has no price. Whoever follows to converge wants it all the
+    same: then the touch and the slippage budget are its only bound.
+    """
     signals = [s for s in (leaders[x.leader].signals.get(token) for x in shares) if s is not None]
     if not signals:
-        return Held("signal_unpriced", {})
+        followed = [account.follows(share.leader) for share in shares]
+        wanted = all(each is not None and each.terms.start == "converge" for each in followed)
+        return None if wanted and followed else Held("signal_unpriced", {})
     newest = max(signals, key=lambda signal: signal.venue_ms)
     age_ms = clock.now_ms - newest.venue_ms
     worse = price_micro - newest.price_micro

@@ -149,7 +149,7 @@ def _gated(question: Question, gap: Gap, market: Market | None) -> tuple[Market,
         return book
     refusal = gates.account_gate(question.clock, question.policy, question.account, question.token)
     if refusal is None and gap.micro > 0:
-        refusal = gates.increase_gate(
+        refusal = gates.fee_gate(market) or gates.increase_gate(
             question.clock,
             question.policy,
             question.account,
@@ -176,6 +176,7 @@ def _sized(question: Question, gap: Gap, market: Market, book: Book) -> Sized | 
         gates.signal_gate(
             question.clock,
             question.policy,
+            question.account,
             question.leaders,
             gap.shares,
             question.token,

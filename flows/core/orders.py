@@ -7,7 +7,7 @@ keeps all three. Nothing here ends an order by time (schemas.order_life).
 
 from dataclasses import dataclass
 
-from schemas.order_life import ENDED, State
+from schemas.order_life import ENDED, State, complete
 from schemas.records.base import Condition, Intent, OrderHash, Side, Token
 from schemas.units import ceil_mul
 
@@ -31,6 +31,7 @@ class Order:
     accepted_usd_micro: int | None = None
     booked_micro: int = 0
     booked_usd_micro: int = 0
+    fills: int = 0
     reason: str = ""
     trades: tuple[str, ...] = ()
 
@@ -59,7 +60,8 @@ class Order:
             return 0
         budget = self.budget_micro if self.accepted_usd_micro is None else self.accepted_usd_micro
         left = max(budget - self.booked_usd_micro, 0)
-        # At any price the fee is below rate times cash: shares * (1 - p) * p < cash.
+        # At any price the fee is below rate times cash: shares * (1 - p) * p < cash. Nothing is
+        # bought where the exponent is below 1 (gates.fee_gate).
         return left + ceil_mul(left, self.fee_rate_micro)
 
     @property
@@ -68,5 +70,5 @@ class Order:
         return (
             self.state == "accepted"
             and self.accepted_micro is not None
-            and self.booked_micro >= self.accepted_micro
+            and complete(self.accepted_micro, self.booked_micro, self.fills)
         )

@@ -42,11 +42,15 @@ Levels = Sequence[tuple[int, int]]
 
 
 def taker_fee(shares_micro: int, price_micro: int, fee: Fee) -> int:
-    """Fee of a taker fill in micro-USD, rounded up to five decimals."""
+    """Fee of a taker fill in micro-USD, rounded up to five decimals.
+
+    An exponent below 0 is no schedule the venue has; it counts as 0, and nothing is bought by it.
+    """
     if not fee.rate_micro or not shares_micro:
         return 0
-    scale: int = MICRO ** (2 * fee.exponent + 1)
-    odds: int = (price_micro * (MICRO - price_micro)) ** fee.exponent
+    exponent = max(fee.exponent, 0)
+    scale: int = MICRO ** (2 * exponent + 1)
+    odds: int = (price_micro * (MICRO - price_micro)) ** exponent
     raw = shares_micro * fee.rate_micro * odds
     return -(-raw // (scale * FEE_STEP_MICRO)) * FEE_STEP_MICRO
 

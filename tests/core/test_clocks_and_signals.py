@@ -156,18 +156,45 @@ def test_a_split_or_a_merge_is_no_price(move: str) -> None:
     assert not world.requests()
 
 
-def test_a_holding_that_nobody_saw_him_buy_has_no_price() -> None:
+def unseen(start: str) -> World:
+    """A leader who holds what nobody saw him buy: by reports alone, since he was followed."""
     world = World()
     world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=("main",)))
     world.tick()
-    world.policy(leaders=(LeaderPolicy(wallet=LEADER, start="converge"),))
+    world.policy(leaders=(LeaderPolicy(wallet=LEADER, start=start),))
     world.report({})
-    world.report({UP: "1000"}, subject=LEADER)
+    world.report({UP: "1000"} if start == "converge" else {}, subject=LEADER)
     world.balance()
     world.wait(2_000)
     world.meta()
     world.epoch()
     world.depth([("0.39", "1000")], [("0.40", "1000")])
-    world.wait(1_000)
-    assert world.target() == micro("100")
-    assert world.hold() == "signal_unpriced"
+    for _ in range(3):
+        world.report({UP: "1000"}, subject=LEADER)
+        world.wait(3_000)
+    return world
+
+
+def test_a_holding_that_nobody_saw_him_buy_has_no_price() -> None:
+    world = unseen("now")
+    assert world.of(journal.PositionCorrected)
+    assert (world.target(), world.hold()) == (micro("100"), "signal_unpriced")
+    assert not world.requests()
+
+
+def test_whoever_converges_buys_it_at_the_touch_within_the_slippage_budget() -> None:
+    world = unseen("converge")
+    (order,) = world.requests()
+    assert (world.target(), order.shares_micro) == (micro("100"), micro("100"))
+    assert (order.touch_micro, order.limit_micro) == (micro("0.40"), micro("0.42"))
+    assert (order.signal_age_ms, order.signal_recv_ns) == (None, None)
+
+
+def test_an_unpriced_part_of_a_target_is_held_although_another_follows_to_converge() -> None:
+    """Both leaders hold it, one of them is followed from now on: his part has no price."""
+    world = unseen("now")
+    world.follow(OTHER, start="converge")
+    for _ in range(3):
+        world.report({UP: "500"}, subject=OTHER)
+        world.wait(3_000)
+    assert (world.target(), world.hold()) == (micro("150"), "signal_unpriced")

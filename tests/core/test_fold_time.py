@@ -1,7 +1,7 @@
 """Fold time: no producer alone moves it far, and a disagreement fails closed, shows and passes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.core.clock import ALONE_TICKS, LASTING_TICKS, RECENT_TICKS, FoldClock
@@ -158,7 +158,6 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(steps)
 def test_time_never_steps_back_nor_far_on_the_word_of_one_among_many(
     told: list[tuple[str, int]],

@@ -228,7 +228,6 @@ moves = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(moves)
 def test_ours_is_never_more_than_is_held_nor_sellable_more_than_was_bought(
     steps: list[tuple[str, int, bool]],
@@ -299,7 +298,7 @@ def test_in_a_chaotic_world_we_never_sell_a_share_that_we_did_not_buy(seed: int)
 sizes = st.integers(10, 150)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(0, 200),
     st.lists(st.tuples(st.sampled_from(["leader", "BUY", "SELL"]), sizes), max_size=6),

@@ -222,7 +222,7 @@ def test_a_summary_says_who_is_followed_since_when_and_by_what(started) -> None:
     assert [u.leader for u in found.unfollowed] == ["0x" + "3" * 40]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["follow", "unfollow", "policy"]), st.booleans())))
 def test_whoever_was_spoken_of_last_is_as_the_last_word_says(
     steps: list[tuple[str, bool]],

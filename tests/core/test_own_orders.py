@@ -187,3 +187,51 @@ def test_live_without_amounts_stays_in_flight_until_a_look_up_has_them(started) 
     world.answered(order, shares="50", usd="20", proof="lookup")
     assert not world.account().working
     assert len(world.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "state"),
+    [
+        (("25", "24.999999"), "filled"),
+        (("24.999999", "24.999999"), "filled"),
+        (("49.999998",), None),
+        (("25", "24.9"), None),
+    ],
+)
+def test_fills_told_in_whole_micro_shares_complete_an_order_all_the_same(
+    started, parts: tuple[str, ...], state: str | None
+) -> None:
+    """Each may be told as a micro-share less than it was; a real remainder keeps the order open."""
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    world.answered(order, shares="50", usd="20")
+    for n, part in enumerate(parts):
+        world.own_fill(order, part, trade=f"T{n}")
+    ends = [told for told, _ in progress(world) if told == "filled"]
+    assert ends == ([state] if state else [])
+    assert (UP in world.account().working) is (state is None)
+
+
+@pytest.mark.parametrize("exponent", [0, -1])
+def test_nothing_is_bought_where_no_reservation_bounds_the_fee(started, exponent: int) -> None:
+    """At exponent 0 a cheap share costs as much fee as a dear one: more than rate times cash."""
+    world = started()
+    world.meta(fee_exponent=exponent)
+    world.fills("500")
+    world.wait(2_000)
+    assert world.hold() == "fee_unbounded"
+    world.meta(fee_exponent=exponent, fee_rate_micro=0)
+    world.wait(1_000)
+    assert len(world.requests()) == 1
+
+
+def test_what_is_held_may_be_sold_whatever_the_fee(started) -> None:
+    world = started()
+    order = ordered(world)
+    world.trade(order)
+    world.meta(fee_exponent=-1)
+    world.fills("500", side="SELL", tx="0xs")
+    world.wait(3_000)
+    assert world.requests()[-1].side == "SELL"
+    assert isinstance(world.requests()[-1].fee_micro, int)
