@@ -1,211 +1,34 @@
 """Price changes decoded, echo-checked and mirrored a second, on one core: `measure()`.
 
-Two streams of frames, both with the quotes that the venue's own book would state (so that every
-echo is checked and agrees, as on a good day): a seeded one over many tokens, and the recorded game
-of ../shared/data where it is. The recording kept no `book` frames; they are put back where its
-quotes say that a trade has taken levels. Timed is what the connector does with a frame between the
-socket and the tape: `MarketSession.receive`, and `tick` every 50 ms of frame time. The venue's hash
-is left out (frames carry it, but no snapshot confirmed it). Beside it, over the same frames: a loop
+Timed is what the connector does with a frame between the socket and the tape:
+`MarketSession.receive`, and `tick` every 50 ms of frame time. The venue's hash is left out (frames
+carry it, but no snapshot confirmed it). Beside it, over the same frames (market_frames.py): a loop
 that only decodes, and the usual script of `json.loads` and dicts, which checks nothing.
 """
 
 import gc
 import json
-import random
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
+from market_frames import BEGAN_MS, RECORDED, Frame, recorded, seeded
+
 from connectors.polymarket.book_hash import HashBudget
 from connectors.polymarket.session import MarketSession
-from connectors.polymarket.wire_market import decode_market
+from connectors.polymarket.wire_market import BookFrame, decode_market
 
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "nhl-l2-deltas"
-BEGAN_MS = 1_795_000_000_000
 NS = 1_000_000
 TICK_EVERY_MS = 50
-HASH = "0123456789abcdef0123456789abcdef01234567"
-Frame = tuple[bytes, int, int]
-"""Bytes, receipt in ms, and how many changes they hold."""
+DEPTH_EVERY_MS, AT_ONCE_ONLY_MS = 250, 10**9
 
 
-class Venue:
-    """One market of two tokens as the venue keeps it, in thousandths of a dollar."""
-
-    def __init__(self, number: int, tokens: tuple[str, str]) -> None:
-        self.market, self.tokens = f"0x{number:064x}", tokens
-        self.bids: dict[int, str] = {}
-        self.asks: dict[int, str] = {}
-
-    def quotes(self) -> tuple[int, int]:
-        """Best bid and ask of the first token; 0 and 1,000 stand for an empty side."""
-        return max(self.bids, default=0), min(self.asks, default=1_000)
-
-    def set(self, side: str, price: int, size: str) -> None:
-        """Change one level of the first token."""
-        levels = self.bids if side == "BUY" else self.asks
-        if size == "0":
-            levels.pop(price, None)
-        else:
-            levels[price] = size
-
-    def trim(self, bid: int, ask: int) -> bool:
-        """Drop what a trade has taken: levels better than these quotes. Whether there were any."""
-        gone = [(self.bids, p) for p in self.bids if p > bid]
-        gone += [(self.asks, p) for p in self.asks if p < ask]
-        for levels, price in gone:
-            del levels[price]
-        return bool(gone)
-
-    def rows(self, side: str, price: int, size: str) -> list[dict[str, str]]:
-        """A change as both tokens' rows: a bid for one is an ask for the other."""
-        bid, ask = self.quotes()
-        other = "SELL" if side == "BUY" else "BUY"
-        return [
-            row(self.tokens[0], side, price, size, bid, ask),
-            row(self.tokens[1], other, 1_000 - price, size, 1_000 - ask, 1_000 - bid),
-        ]
-
-    def snapshots(self, at_ms: int) -> Iterator[bytes]:
-        """A `book` frame of each token."""
-        mirrored = [{1_000 - p: size for p, size in s.items()} for s in (self.asks, self.bids)]
-        for token, (bids, asks) in zip(
-            self.tokens, [(self.bids, self.asks), mirrored], strict=True
-        ):
-            frame = {
-                "event_type": "book",
-                "market": self.market,
-                "asset_id": token,
-                "timestamp": str(at_ms),
-                "bids": [level(p, bids[p]) for p in sorted(bids)],
-                "asks": [level(p, asks[p]) for p in sorted(asks, reverse=True)],
-                "tick_size": "0.01",
-            }
-            yield json.dumps(frame, separators=(",", ":")).encode()
-
-    def frame(self, rows: list[dict[str, str]], at_ms: int) -> Frame:
-        """A `price_change` frame."""
-        body = {
-            "event_type": "price_change",
-            "market": self.market,
-            "timestamp": str(at_ms),
-            "price_changes": rows,
-        }
-        return json.dumps(body, separators=(",", ":")).encode(), at_ms, len(rows)
-
-
-def price_text(thousandths: int) -> str:
-    """As the venue spells prices: no trailing zeros."""
-    return f"{thousandths / 1_000:.3f}".rstrip("0").rstrip(".")
-
-
-def level(price: int, size: str) -> dict[str, str]:
-    """One level of a snapshot."""
-    return {"price": price_text(price), "size": size}
-
-
-def row(token: str, side: str, price: int, size: str, bid: int, ask: int) -> dict[str, str]:
-    """One element of `price_changes`."""
-    return {
-        "asset_id": token,
-        "price": price_text(price),
-        "size": size,
-        "side": side,
-        "hash": HASH,
-        "best_bid": price_text(bid),
-        "best_ask": price_text(ask),
-    }
-
-
-def seeded(tokens: int, frames: int, *, levels: int = 40, seed: int = 7) -> list[Frame]:
-    """Markets of `levels` a side whose levels near the touch change most, one frame a ms."""
-    draw = random.Random(seed)
-    venues = [Venue(i, (str(10**76 + 2 * i), str(10**76 + 2 * i + 1))) for i in range(tokens // 2)]
-    made: list[Frame] = []
-    for venue in venues:
-        for step in range(levels):
-            venue.set("BUY", 495 - 10 * step, size_text(draw))
-            venue.set("SELL", 505 + 10 * step, size_text(draw))
-        made += [(raw, BEGAN_MS, 0) for raw in venue.snapshots(BEGAN_MS)]
-    for number in range(frames):
-        venue, rows = draw.choice(venues), []
-        for _ in range(draw.choices((1, 2, 4), (86, 12, 2))[0]):
-            side, step = draw.choice(("BUY", "SELL")), min(int(draw.expovariate(0.15)), levels - 1)
-            price = 495 - 10 * step if side == "BUY" else 505 + 10 * step
-            size = "0" if draw.random() < 0.11 else size_text(draw)
-            venue.set(side, price, size)
-            rows += venue.rows(side, price, size)
-        made.append(venue.frame(rows, BEGAN_MS + number))
-    return made
-
-
-def size_text(draw: random.Random) -> str:
-    """Sizes as traders choose them: two in three whole, the rest to the cent."""
-    if draw.random() < 2 / 3:
-        return str(draw.choice((5, 10, 20, 50, 100, 198, 250, 500, 1_000)) + draw.randrange(50))
-    return f"{draw.randrange(1, 300_000) / 100:.2f}"
-
-
-def recorded(folder: Path = RECORDED) -> list[Frame]:
-    """The recorded game as frames: its own changes and quotes, with the books put back."""
-    rows = _rows(folder)
-    venues: dict[str, Venue] = {}
-    for first, second in pairwise(rows):
-        if first[0] == second[0] and first[1] != second[1] and first[1] not in venues:
-            venues[first[1]] = venues[second[1]] = Venue(len(venues), (first[1], second[1]))
-    made = [
-        (raw, rows[0][0], 0)
-        for venue in dict.fromkeys(venues.values())
-        for raw in venue.snapshots(rows[0][0])
-    ]
-    for at_ms, token, side, price, size, bid, ask in rows:
-        venue = venues[token]
-        if token != venue.tokens[0]:
-            continue  # the same change, told of the other token
-        venue.set(side, price, size)
-        if venue.trim(bid, ask) | _reach(venue, bid, ask):
-            made += [(raw, at_ms, 0) for raw in venue.snapshots(at_ms)]
-        made.append(venue.frame(venue.rows(side, price, size), at_ms))
-    return made
-
-
-def _reach(venue: Venue, bid: int, ask: int) -> bool:
-    """Set the level that a quote names and nobody told of."""
-    missing = [("BUY", bid)] if bid > 0 and bid not in venue.bids else []
-    missing += [("SELL", ask)] if ask < 1_000 and ask not in venue.asks else []
-    for side, price in missing:
-        venue.set(side, price, "1")
-    return bool(missing)
-
-
-def _rows(folder: Path) -> list[tuple[int, str, str, int, str, int, int]]:
-    import polars as pl
-
-    (path,) = folder.glob("*.parquet")
-    kept = pl.read_parquet(path).filter(pl.col("event_type") == "PRICE_CHANGE")
-    columns = kept.select(
-        pl.col("timestamp").dt.epoch("ms"), "asset_id", pl.col("side").cast(str),
-        "price", "size", "best_bid", "best_ask",
-    )  # fmt: skip
-    return [
-        (at, token, "BUY" if side == "BID" else "SELL", _thousandths(price), f"{size:g}"
-         if size < 1e5 else f"{size:.2f}".rstrip("0").rstrip("."),
-         _thousandths(bid), _thousandths(ask))
-        for at, token, side, price, size, bid, ask in columns.rows()
-    ]  # fmt: skip
-
-
-def _thousandths(price: float) -> int:
-    return round(price * 1_000)
-
-
-def session_of(frames: list[Frame], depth_interval_ms: int) -> MarketSession:
-    """A session that is connected and wants every token of the frames."""
+def opened(frames: list[Frame], depth_interval_ms: int) -> MarketSession:
+    """A session that is connected and believes the books of the opening frames."""
     numbers = iter(range(1, 1_000_000_000))
     session = MarketSession(
         ids=lambda: f"public-0.{next(numbers)}",
@@ -214,15 +37,19 @@ def session_of(frames: list[Frame], depth_interval_ms: int) -> MarketSession:
         silence_ms=10**9,
         budget=HashBudget(0),
     )
-    named = (decode_market(raw)[0] for raw, _, changes in frames if not changes)
-    session.follow(dict.fromkeys(frame.asset_id for frame in named), [], BEGAN_MS)  # type: ignore[union-attr]
+    books = [
+        book for raw, _, _ in frames for book in decode_market(raw) if isinstance(book, BookFrame)
+    ]
+    session.follow(dict.fromkeys(book.asset_id for book in books), [], BEGAN_MS)
     session.opened(frames[0][1])
+    for raw, at_ms, _ in frames:
+        session.receive(raw, at_ms * NS)
+    assert len(session.live_tokens) == len(session.tokens)
     return session
 
 
-def mirror(frames: list[Frame], *, depth_interval_ms: int = 10**9) -> MarketSession:
-    """Feed all frames to a session, as its driver would."""
-    session = session_of(frames, depth_interval_ms)
+def mirror(session: MarketSession, frames: list[Frame]) -> None:
+    """Feed frames to a session, as its driver would."""
     due_ms = 0
     receive, tick = session.receive, session.tick
     for raw, at_ms, _ in frames:
@@ -230,7 +57,6 @@ def mirror(frames: list[Frame], *, depth_interval_ms: int = 10**9) -> MarketSess
         if at_ms >= due_ms:
             tick(at_ms)
             due_ms = at_ms + TICK_EVERY_MS
-    return session
 
 
 def decode_only(frames: list[Frame]) -> None:
@@ -263,38 +89,62 @@ def seconds(work: Callable[[list[Frame]], object], frames: list[Frame]) -> float
 
 def bytes_per_token(tokens: int, *, levels: int = 40) -> int:
     """What the session holds for a token of so many levels a side after 20 changes."""
-    frames = seeded(tokens, tokens * 10, levels=levels)
+    first, rest = split(seeded(tokens, tokens * 10, levels=levels))
     tracemalloc.start()
     try:
-        session = mirror(frames)
+        session = opened(first, AT_ONCE_ONLY_MS)
+        mirror(session, rest)
         held, _ = tracemalloc.get_traced_memory()
         return held // len(session.tokens)
     finally:
         tracemalloc.stop()
 
 
+def split(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """The opening snapshots, and everything after them."""
+    begins = next(place for place, (_, _, changes) in enumerate(frames) if changes)
+    return frames[:begins], frames[begins:]
+
+
+def mirroring(frames: list[Frame], depth_interval_ms: int) -> float:
+    """Seconds for all frames after the opening ones; on a good day nothing is ever doubted."""
+    first, rest = split(frames)
+    session = opened(first, depth_interval_ms)
+    took_s = seconds(partial(mirror, session), rest)
+    assert not +session.counts, f"a good day has no faults, but there were {session.counts}"
+    return took_s
+
+
 def figures(frames: list[Frame], runs: int) -> dict[str, float]:
-    """Changes a second of each loop: median, least and most, and nanoseconds of a frame by part."""
-    changes, count = sum(n for _, _, n in frames), len(frames)
-    session = mirror(frames)
-    wrong = {k: n for k, n in session.counts.items() if n}
-    assert not wrong, f"a good day has no faults, but there were {wrong}"
-    assert len(session.live_tokens) == len(session.tokens)
-    took = {
-        name: sorted(seconds(work, frames) for _ in range(runs))
-        for name, work in (("mirror", mirror), ("decode", decode_only), ("script", scripted))
+    """Changes a second of each loop: median, least and most, and nanoseconds of a frame by part.
+
+    published: with the Depths that this stream's own pace brings, one a token and 250 ms at most.
+    """
+    rest = split(frames)[1]
+    changes, count = sum(n for _, _, n in rest), len(rest)
+    loops: dict[str, Callable[[], float]] = {
+        "mirror": lambda: mirroring(frames, AT_ONCE_ONLY_MS),
+        "publish": lambda: mirroring(frames, DEPTH_EVERY_MS),
+        "decode": lambda: seconds(decode_only, rest),
+        "script": lambda: seconds(scripted, rest),
     }
+    took: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(runs):  # in turn, so that a slow moment of the machine meets all of them
+        for name, loop in loops.items():
+            took[name].append(loop())
     middle = {name: median(times) for name, times in took.items()}
     return {
         "changes": changes,
         "frames": count,
         "changes_per_s": changes / middle["mirror"],
-        "changes_per_s_min": changes / took["mirror"][-1],
-        "changes_per_s_max": changes / took["mirror"][0],
+        "changes_per_s_min": changes / max(took["mirror"]),
+        "changes_per_s_max": changes / min(took["mirror"]),
+        "published_changes_per_s": changes / middle["publish"],
         "decode_only_changes_per_s": changes / middle["decode"],
         "json_and_dicts_changes_per_s": changes / middle["script"],
         "decode_ns_per_frame": middle["decode"] / count * 1e9,
         "mirror_ns_per_frame": (middle["mirror"] - middle["decode"]) / count * 1e9,
+        "publish_ns_per_frame": (middle["publish"] - middle["mirror"]) / count * 1e9,
     }
 
 
