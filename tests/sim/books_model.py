@@ -67,7 +67,7 @@ class DrawnRecordings:
         fine_ms = self.first_fine_ms(market)
         mid, at_ms = chance.randint(25, 75), stretch.from_ms
         end_ms = min(at_ms + PLAYED_MS, market.close_ms)
-        books = []
+        books: list[RecordedBook] = []
         while at_ms <= end_ms:
             mid = min(max(mid + chance.randint(-1, 1), 10), 90)
             fine = fine_ms is not None and at_ms >= fine_ms

@@ -30,7 +30,7 @@ from tests.sim.town import OWN_WALLET, Town
 
 STEPS = {10_000: 100, 2_000: 10, 1_000: 10}
 """Tick -> step of an order's other amount; what the client rounds to (API reference 6.4)."""
-POST_TIMEOUT_S = 2.0
+POST_TIMEOUT_S = 0.7
 
 
 Pending = asyncio.Future[Answer | VenueRefusal]

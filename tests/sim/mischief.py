@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[int, Sequence[str], int, int]] = {
     "rest_cut_short": (2, ("rest",), 1, 2),
     "ghost_book": (3, ("rest",), 1, 1),
     "lost_request": (3, ("venue",), 1, 1),
-    "late_request": (3, ("venue",), 200, 1_000),
+    "late_request": (4, ("venue",), 400, 1_400),
     "lost_row": (2, ("leader",), 1, 1),
     "lost_answer": (5, ("venue",), 1, 1),
     "answer_500": (2, ("venue",), 1, 1),

@@ -67,8 +67,8 @@ def draw(seed: int, *, faults: int | None = None) -> Options:
         leader_rate_per_s=chance.choice((0.7, 1.5, 3.0)),
         stranger_rate_per_s=chance.choice((0.2, 1.0)),
         latency_ms=chance.choice((5, 40, 150)),
-        mined_ms=chance.choice((100, 600)),
-        confirmed_ms=chance.choice((100, 900)),
+        mined_ms=chance.choice((100, 600, 1_200)),
+        confirmed_ms=chance.choice((100, 900, 2_500)),
         activity_delay_ms=chance.choice((50, 300)),
         index_lag_ms=chance.choice((100, 500, 1_200)),
         cache_scale=0,
@@ -139,7 +139,7 @@ def wiring() -> Wiring:
             silence_ms=6_000,
         ),
         execution=ExecutionWiring(
-            backend="live", lookup_every_ms=300, absent_after_ms=1_500, post_timeout_ms=2_000
+            backend="live", lookup_every_ms=300, absent_after_ms=1_500, post_timeout_ms=700
         ),
     )
 

@@ -6,6 +6,7 @@ make sim SEEDS=1 SEED_BASE=4711 SIM=--minimise    the fewest faults that still b
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def _list(counts: "campaign.Counter[str]") -> str:
+def _list(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
 
 

@@ -23,11 +23,13 @@ from rich.console import Console  # noqa: E402
 from rich.progress import track  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from tests.sim import campaign  # noqa: E402
+from tests.sim import campaign, mutants_acting, mutants_seeing  # noqa: E402
 from tests.sim.mutants import MUTANTS, Mutant  # noqa: E402
 
 AT_A_TIME = 4
 BY_THE_SIMULATOR = 20
+PARTS = mutants_seeing, mutants_acting
+"""Importing them registers their mutants."""
 
 
 @dataclass(frozen=True, slots=True)

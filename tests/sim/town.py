@@ -25,6 +25,7 @@ from infra.sandbox.records import Emission, Order
 from infra.sandbox.rim import Rim
 from infra.sandbox.settings import SandboxSettings
 from infra.sandbox.venue import Venue
+from schemas.records.base import Token, Wallet
 from tests.sim.books_model import DrawnRecordings
 from tests.sim.clockwork import VirtualLoop
 from tests.sim.mischief import Mischief
@@ -119,15 +120,15 @@ class Town:
         ledger = self.venue.ledger
         return ledger.shares_micro[key] + ledger.pending_shares_micro[key]
 
-    def tokens(self) -> list[tuple[str, Market, int]]:
+    def tokens(self) -> list[tuple[Token, Market, int]]:
         """Every token ever listed."""
         return [
             (market.tokens[k], market, k) for market in self.venue.floor.markets for k in (0, 1)
         ]
 
     @property
-    def leaders(self) -> list[str]:
-        return [leader.wallet for leader in self.venue.leaders]
+    def leaders(self) -> list[Wallet]:
+        return [Wallet(leader.wallet) for leader in self.venue.leaders]
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from flows.core.account import AccountState, shares_of
 from flows.core.sizing import band
+from infra.sandbox.market import Market
+from schemas.records.base import Token
 from schemas.units import floor_mul
 from tests.sim.town import OWN_WALLET
 
@@ -51,7 +53,7 @@ def settle(judge: "Judge") -> None:
             raise judge.late("the_flow_keeps_up", f"{behind} records behind")
 
 
-def _open_tokens(judge: "Judge") -> list[tuple[str, object, int]]:
+def _open_tokens(judge: "Judge") -> list[tuple[Token, Market, int]]:
     return [each for each in judge.world.town.tokens() if not each[1].is_resolved]
 
 
@@ -153,7 +155,7 @@ def _copyable(
     return max(bounds[k][0] - other[1], 0), max(bounds[k][1] - other[0], 0)
 
 
-def _baselines(judge: "Judge", wallet: str, market: object, k: int) -> tuple[int, int]:
+def _baselines(judge: "Judge", wallet: str, market: Market, k: int) -> tuple[int, int]:
     """Least and most that can be left of what he held at first.
 
     Least: the lowest he ever held, sells first within a second. Most: what he holds now, at most
