@@ -37,7 +37,7 @@ from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Place, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
-from connectors.kafka.tape import tape_began_ms
+from connectors.kafka.tape import other_fills, tape_began_ms
 from schemas.records.base import Account, Intent, Wallet
 from schemas.records.journal import OrderRequested
 from schemas.settings import Settings
@@ -72,7 +72,7 @@ async def run_execution(
     jobs: list[Job] = [producer.keep_polling, said.watch]
     async with AsyncExitStack() as stack:
         stack.enter_context(said.telemetry.served(wiring.health))
-        if not await _begun(wiring.kafka, stop):
+        if not await _fits(wiring.kafka, trading_live, stop):
             return
         # It reads nothing and is only asked where the tape ends, so it never waits behind a read.
         ends = await _reader(wiring.kafka, {}, stack)
@@ -95,13 +95,19 @@ async def run_execution(
             await _run(wiring, paper, mirror, outside, said, [*jobs, paper.run], stop, stack)
 
 
-async def _begun(kafka: KafkaWiring, stop: asyncio.Event) -> bool:
-    """Wait for the tape's beginning, before anything is opened or written; False if stopped."""
+async def _fits(kafka: KafkaWiring, live: bool, stop: asyncio.Event) -> bool:
+    """Wait for the tape's beginning, before anything is opened or written; False if stopped.
+
+    Raises NotPermitted if fills of the other kind stand on it.
+    """
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
-    halted = threading.Event()
-    looking = asyncio.create_task(
-        asyncio.to_thread(tape_began_ms, config, _place(kafka, "tape"), halted)
-    )
+    place, halted = _place(kafka, "tape"), threading.Event()
+
+    def look() -> str:
+        tape_began_ms(config, place, halted)
+        return other_fills(config, place, halted, live=live)
+
+    looking = asyncio.create_task(asyncio.to_thread(look))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([looking, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -109,9 +115,11 @@ async def _begun(kafka: KafkaWiring, stop: asyncio.Event) -> bool:
         halted.set()
         stopping.cancel()
     try:
-        await looking
+        refused = await looking
     except WaitEnded:
         return False
+    if refused:
+        raise NotPermitted(f"{refused}. See RUNBOOK.md#live-refused")
     return True
 
 

@@ -1,7 +1,8 @@
-"""What a process must know of its tape before it writes there: that it has begun.
+"""What a process must know of its tape before it writes there: that it has begun, and whose it is.
 
 Offset 0 is Genesis and belongs to `truecopy policy apply`: a tape that begins with anything else
-can never be folded. Blocking calls for a thread; `stop` ends them.
+can never be folded. Paper and real fills never share a tape: the process that first played an
+account on it says which of the two it holds. Blocking calls for a thread; `stop` ends them.
 """
 
 import logging
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.kafka.consumer import BEGINNING, PartitionReader, Place, WaitEnded
+from schemas import codec
+from schemas.records.system import ConnectorStarted
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.2
@@ -29,3 +32,30 @@ def tape_began_ms(config: Mapping[str, Any], place: Place, stop: threading.Event
                 LOG.warning("tape=%s/%d state=empty fix='truecopy policy apply'", *place)
                 said = True
     raise WaitEnded("stopped while waiting for the tape to begin")
+
+
+def other_fills(
+    config: Mapping[str, Any], place: Place, stop: threading.Event, *, live: bool
+) -> str:
+    """Why fills of this kind, real (live) or paper, may not stand on this tape; '' if they may."""
+    role = _account_role(config, place, stop)
+    if role is None or (role == "account") == live:
+        return ""
+    has, wants = ("live", "paper") if role == "account" else ("paper", "live")
+    return (
+        f"the tape {place[0]}/{place[1]} has {has} fills, which would count as {wants} ones; "
+        "use another kafka.prefix and flow.recovery_dir"
+    )
+
+
+def _account_role(config: Mapping[str, Any], place: Place, stop: threading.Event) -> str | None:
+    """Who began to play an account first. He began with the tape: few records are read."""
+    with PartitionReader(config, {place: BEGINNING}, name="tape-role", stop=stop) as reader:
+        for rows in reader.read_to(reader.end_offsets()):
+            for row in rows:
+                if row.headers.get("kind") == b"ConnectorStarted":
+                    record = codec.decode(row.value)
+                    assert isinstance(record, ConnectorStarted), "the header says what it is"
+                    if record.role != "public":
+                        return record.role
+    return None

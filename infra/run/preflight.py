@@ -8,6 +8,7 @@ credentials it looks at the file modes only.
 import contextlib
 import fcntl
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,13 +16,14 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka.config import admin_config
+from connectors.kafka.config import admin_config, consumer_config
 from connectors.kafka.errors import KafkaFailed
-from infra.tape import NoTape, apply_policy, rows_now
+from connectors.kafka.tape import other_fills
+from infra.tape import NoTape, apply_policy
 from infra.topics import TopicsRefused
 from infra.topics import apply as apply_topics
 from schemas import codec
-from schemas.records.system import ConnectorStarted, Policy
+from schemas.records.system import Policy
 from schemas.settings import Settings
 from schemas.wiring import HealthWiring, KafkaWiring, Wiring
 
@@ -158,26 +160,11 @@ def put_in_order(settings: Settings, *, live: bool, tape_partitions: int) -> tup
 
 
 def check_tape(kafka: KafkaWiring, *, live: bool) -> None:
-    """Paper and real fills never share a tape: whose account began on it says whose it is."""
-    role = _account_role(kafka)
-    if role is not None and (role == "account") != live:
-        has, wants = ("live", "paper") if role == "account" else ("paper", "live")
-        raise _refused(
-            f"the tape {kafka.prefix}tape/{kafka.shard} has {has} fills, which would count as "
-            f"{wants} ones; use another kafka.prefix and flow.recovery_dir",
-            "live-refused",
-        )
-
-
-def _account_role(kafka: KafkaWiring) -> str | None:
-    with contextlib.closing(rows_now(kafka, "tape", kafka.shard)) as rows:
-        for row in rows:
-            if row.headers.get("kind") == b"ConnectorStarted":
-                record = codec.decode(row.value)
-                assert isinstance(record, ConnectorStarted), "the header says what it is"
-                if record.role != "public":
-                    return record.role
-    return None
+    """Paper and real fills never share a tape, as execution itself refuses when it starts."""
+    config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
+    place = (f"{kafka.prefix}tape", kafka.shard)
+    if refused := other_fills(config, place, threading.Event(), live=live):
+        raise _refused(refused, "live-refused")
 
 
 def embedded(settings: Settings, bootstrap: str, recovery_dir: Path) -> Settings:

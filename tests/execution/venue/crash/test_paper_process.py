@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from connectors.execution.__main__ import REFUSED
 from schemas.codec import encode_levels
 from schemas.records.base import Account, Token
 from schemas.records.market import Depth, MarketMeta, Outcome
@@ -93,3 +94,18 @@ async def test_an_empty_tape_is_waited_for_and_never_begun(rig: Any, secrets: An
     (started,) = await rig.until(ConnectorStarted)
     assert started.role == "paper"
     assert isinstance(rig.records()[0], Genesis)
+
+
+@pytest.mark.parametrize(("began", "flags"), [("account", ()), ("paper", ("--live",))])
+async def test_paper_and_real_fills_never_share_a_tape(
+    began: Any, flags: tuple[str, ...], rig: Any, secrets: Any
+) -> None:
+    """Whoever played an account first says whose tape it is; a connector says nothing of it."""
+    config = rig.config(secrets, backend="live" if flags else "paper")
+    for role in ("public", began):
+        await rig.append(ConnectorStarted(producer=role, role=role))
+    child = rig.start(config, *flags)
+    assert await child.died() == REFUSED
+    assert "would count as" in child.said
+    assert "RUNBOOK.md#live-refused" in child.said
+    assert len(rig.records()) == 2
