@@ -13,10 +13,12 @@ from connectors.kafka.producer import Producer
 from schemas import codec
 from schemas.policy import PolicyDocument
 from schemas.records.base import Account, Record
+from schemas.records.summary import Summary
 from schemas.records.system import SCHEMA_VERSION, Genesis, Policy
 from schemas.wiring import KafkaWiring
 
 READ_MAX = 2_000
+CHUNK = 2_000
 READ_S = 0.5
 
 
@@ -115,10 +117,44 @@ def begin(kafka: KafkaWiring, accounts: tuple[str, ...]) -> Genesis:
     return found
 
 
+def newest_summary(kafka: KafkaWiring) -> tuple[int, Summary] | None:
+    """The journal's newest Summary and the tape offset that it was made at."""
+    low, end = bounds(kafka, "journal", kafka.shard)
+    span = CHUNK
+    while low < end:
+        start = max(low, end - span)
+        rows = list(rows_now(kafka, "journal", kafka.shard, start))
+        for row in reversed(rows):
+            if row.headers.get("kind") == b"Summary":
+                envelope, event = codec.unseal(row.value)
+                assert isinstance(event, Summary), "the header says what the record is"
+                return envelope.cause, event
+        if start == low:
+            break
+        span *= 4
+    return None
+
+
+def policy_at(kafka: KafkaWiring, offset: int) -> Policy:
+    """The policy that stands at an offset of the tape."""
+    for row in rows_now(kafka, "tape", kafka.shard, offset):
+        record = codec.decode(row.value)
+        assert isinstance(record, Policy), f"the Summary names {offset} as its policy's offset"
+        return record
+    raise NoTape(f"the tape ends before offset {offset}, where the journal's policy stands")
+
+
 def newest_policy(kafka: KafkaWiring) -> Policy | None:
-    """The policy in force at the tape's end."""
+    """The policy in force at the tape's end.
+
+    The journal's newest Summary says where the policy stood when it was made, so only what the
+    flow has not come to yet is read; the whole tape only where no flow ever came to a policy.
+    """
     newest: Policy | None = None
-    for row in rows_now(kafka, "tape", kafka.shard):
+    start, found = 0, newest_summary(kafka)
+    if found is not None and found[1].policy_offset is not None:
+        newest, start = policy_at(kafka, found[1].policy_offset), found[0] + 1
+    for row in rows_now(kafka, "tape", kafka.shard, start):
         if row.headers.get("kind") == b"Policy":
             record = codec.decode(row.value)
             assert isinstance(record, Policy), "the header says what the record is"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from connectors.kafka.consumer import Row
 from flows.core import words as rules
 from flows.core.words import Followed, Said, Word, Words, followed
-from infra.tape import NoTape, TapeWriter, bounds, open_reader, rows_now
+from infra.tape import TapeWriter, bounds, newest_summary, open_reader, policy_at, rows_now
 from schemas import codec
 from schemas.policy import PolicyDocument
 from schemas.records.base import Account
@@ -21,7 +21,6 @@ from schemas.records.summary import Summary
 from schemas.records.system import Policy
 from schemas.wiring import KafkaWiring
 
-CHUNK = 2_000
 POLL_S = 0.25
 READ_MAX = 500
 SPEAKING = frozenset({b"Policy", b"Follow", b"Unfollow", b"Halt", b"Resume"})
@@ -98,33 +97,6 @@ def words_of(summary: Summary) -> Words:
     for halt in summary.halts:
         words.halts[(halt.scope, halt.subject, halt.account)] = halt.word_offset
     return words
-
-
-def newest_summary(kafka: KafkaWiring) -> tuple[int, Summary] | None:
-    """The journal's newest Summary and the tape offset that it was made at."""
-    low, end = bounds(kafka, "journal", kafka.shard)
-    span = CHUNK
-    while low < end:
-        start = max(low, end - span)
-        rows = list(rows_now(kafka, "journal", kafka.shard, start))
-        for row in reversed(rows):
-            if row.headers.get("kind") == b"Summary":
-                envelope, event = codec.unseal(row.value)
-                assert isinstance(event, Summary), "the header says what the record is"
-                return envelope.cause, event
-        if start == low:
-            break
-        span *= 4
-    return None
-
-
-def policy_at(kafka: KafkaWiring, offset: int) -> Policy:
-    """The policy that stands at an offset of the tape."""
-    for row in rows_now(kafka, "tape", kafka.shard, offset):
-        record = codec.decode(row.value)
-        assert isinstance(record, Policy), f"the Summary names {offset} as its policy's offset"
-        return record
-    raise NoTape(f"the tape ends before offset {offset}, where the journal's policy stands")
 
 
 def say(
