@@ -17,6 +17,7 @@ COMMANDS = {
     "credentials": "infra.cli.credentials:credentials",
     "demo": "infra.demo.command:demo",
     "execution": "infra.cli.process:execution",
+    "explain": "infra.cli.explain:explain_command",
     "export": "infra.cli.export:export",
     "flow": "infra.cli.process:flow",
     "follow": "infra.cli.operator:follow",
@@ -30,8 +31,8 @@ COMMANDS = {
     "run": "infra.cli.run:run",
     "status": "infra.cli.views:status",
     "topics": "infra.cli.topics:topics",
-    "verify": "infra.cli.verify:verify_command",
     "unfollow": "infra.cli.operator:unfollow",
+    "verify": "infra.cli.verify:verify_command",
 }
 """Where each subcommand lives: loaded when it is asked for, since the venue's client alone takes
 longer to import than `status` may take to answer."""

@@ -44,6 +44,7 @@ class Rebuilt:
 
 
 OnRead = Callable[[int], None]
+OnRecord = Callable[[int, Record], None]
 
 
 def rebuild(
@@ -52,9 +53,11 @@ def rebuild(
     rules: Rules = OURS,
     until: int | None = None,
     on_read: OnRead = lambda _offset: None,
+    on_record: OnRecord = lambda _offset, _record: None,
 ) -> Rebuilt:
     """The state as the journal leaves it, or as of the tape offset `until` (for comparisons).
 
+    on_record sees every tape record, on_read the offset reached after each batch.
     Raises RecordingBroken, ChainBroken, Diverged or RebuildRefused, each naming the record.
     """
     work = _Rebuild(recording, rules, until)
@@ -62,7 +65,9 @@ def rebuild(
         for offset, value in batch:
             if work.done:
                 break
-            work.take(offset, codec.decode(value))
+            record = codec.decode(value)
+            work.take(offset, record)
+            on_record(offset, record)
         on_read(work.made.next_offset)
         if work.done:
             break
