@@ -71,6 +71,7 @@ class Stream(Generic[S]):
         self._reason = ""
         self._ended = asyncio.Event()
         self._retired = False
+        self._down = False
 
     def now_ms(self) -> int:
         """Wall clock."""
@@ -112,7 +113,10 @@ class Stream(Generic[S]):
                 return
             self._on_lost()
             wait_ms = self._backoff.failed(lasted_ms=self.now_ms() - began_ms, least_ms=least_ms)
-            LOG.warning("socket=%s state=down reason=%s retry_ms=%d", self.name, reason, wait_ms)
+            # Dialling in vain changes nothing: one line, however long the venue is away.
+            level = logging.DEBUG if self._down else logging.WARNING
+            self._down = True
+            LOG.log(level, "socket=%s state=down reason=%s retry_ms=%d", self.name, reason, wait_ms)
             await asyncio.sleep(wait_ms / 1_000)
 
     async def _once(self) -> tuple[str, int]:
@@ -139,6 +143,7 @@ class Stream(Generic[S]):
 
     async def _live(self, connection: ClientConnection) -> str:
         LOG.info("socket=%s state=up", self.name)
+        self._down = False
         tasks = [
             asyncio.create_task(self._read(connection)),
             asyncio.create_task(self._write(connection)),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
@@ -162,6 +163,34 @@ async def test_an_upgrade_refused_with_429_is_not_tried_again_for_seconds(
     await asyncio.sleep(1)
     assert len(tries) == 1
     assert not line.task.done()
+
+
+async def test_a_venue_that_is_away_is_one_log_line_however_often_it_is_dialled(
+    lines: Callable[..., Awaitable[Line]], venue: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    dialled = 0
+
+    def refuse_twice(_: ServerConnection, request: Request) -> Response | None:
+        nonlocal dialled
+        dialled += 1
+        if dialled % 3 == 0:
+            return None
+        return Response(HTTPStatus.BAD_GATEWAY.value, "Bad", request.headers, b"")
+
+    async def brief(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(venue.snapshot().decode())
+        await connection.close(1001)
+
+    caplog.set_level(logging.INFO)
+    line = await lines(brief, refuse_twice)
+    begun, ended = ("live", "snapshot"), ("ended", "closed_1001")
+    await line.until(begun, ended, begun, ended, begun)
+    said = [m for r in caplog.records if (m := r.getMessage()).startswith("socket=test ")]
+    states = [text.split()[1] for text in said][:5]
+    assert states == ["state=down", "state=up", "state=down", "state=up", "state=down"]
+    assert "reason=upgrade_502" in said[0]
+    assert "reason=closed_1001" in said[2]
 
 
 async def test_retiring_closes_the_connection_and_ends_the_run(
