@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping
 from typing import Final, TextIO
 
-from schemas.settings import SettingsError
-
 VARIABLE: Final = "TRUECOPY_LOG"
 FORMS: Final = ("text", "json")
 _PAIR: Final = re.compile(
@@ -29,6 +27,9 @@ def set_up(
     """Log to standard error from here on; raises SettingsError for a form that is not known."""
     form = environ.get(VARIABLE, "text")
     if form not in FORMS:
+        # Not loaded for nothing: the first process of each container logs too, and stays small.
+        from schemas.settings import SettingsError
+
         raise SettingsError(f"{VARIABLE} is {form!r}; it must be one of {', '.join(FORMS)}")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if form == "json" else Pairs())

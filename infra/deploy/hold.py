@@ -6,18 +6,20 @@ So a process that ends with one of HELD is not restarted: this one stays, says w
 container turns unhealthy (nothing answers /healthz) until an operator acts. Every other code is
 passed on, and the restart policy does what it does. Signals are passed on too.
 
-It never restarts anything itself and imports no part of the pipeline (14 MB resident).
+It never restarts anything itself and imports no part of the pipeline but the form of log lines
+(14 MB resident).
 """
 
 import logging
+import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
+from connectors.telemetry.logs import set_up
 from infra.kafka import tether
 
 LOG = logging.getLogger("truecopy.hold")
@@ -78,13 +80,10 @@ def main() -> NoReturn:
     """Run the program that the arguments are."""
     if len(sys.argv) < 2:
         sys.exit("usage: python -m infra.deploy.hold PROGRAM [ARGUMENTS]")
-    logging.basicConfig(
-        level=logging.ERROR,
-        format="ts=%(asctime)s.%(msecs)03dZ level=error logger=%(name)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-        stream=sys.stderr,
-    )
-    logging.Formatter.converter = time.gmtime
+    try:
+        set_up(os.environ)
+    except ValueError as unknown_form:  # a SettingsError; to name it here would load it
+        sys.exit(str(unknown_form))
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,5 +1,6 @@
 """The first process of a container: what it passes on, what it holds, and that nothing is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from infra.deploy.hold import HELD
 from infra.kafka import tether
 from infra.run.parts import EXECUTION_FINAL, FLOW_FINAL
 
-Started = Callable[[str], subprocess.Popen[str]]
+Started = Callable[..., subprocess.Popen[str]]
 WAIT_S = 20
 
 
@@ -25,10 +26,14 @@ def hold() -> Iterator[Started]:
     """Runs one line of Python under the hold; what is left of it is ended."""
     begun: list[subprocess.Popen[str]] = []
 
-    def start(program: str) -> subprocess.Popen[str]:
+    def start(program: str, form: str = "text") -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "infra.deploy.hold", sys.executable, "-c", program]
         process = subprocess.Popen(
-            tether.command(argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            tether.command(argv),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TRUECOPY_LOG": form},
         )
         begun.append(process)
         return process
@@ -59,6 +64,20 @@ def test_a_code_that_says_not_again_is_held_named_and_ends_with_a_signal(
     assert process.poll() is None
     process.terminate()
     assert process.wait(WAIT_S) == code
+
+
+def test_the_line_that_says_so_has_the_form_of_all_others(hold: Started) -> None:
+    process = hold("raise SystemExit(88)", "json")
+    assert process.stderr is not None
+    said = json.loads(process.stderr.readline())
+    assert (said["state"], said["code"], said["level"]) == ("held", "88", "error")
+    assert said["runbook"] == "RUNBOOK.md#flow-exit-88"
+
+
+def test_a_form_of_log_lines_that_is_not_known_is_named_and_runs_nothing(hold: Started) -> None:
+    said, refused = hold("print('ran')", "xml").communicate(timeout=WAIT_S)
+    assert said == ""
+    assert refused == "TRUECOPY_LOG is 'xml'; it must be one of text, json\n"
 
 
 def test_a_signal_reaches_the_program_and_its_own_end_is_passed_on(hold: Started) -> None:
@@ -108,7 +127,7 @@ def test_every_exit_that_no_restart_cures_is_held_and_no_other() -> None:
 
 def test_the_hold_loads_no_part_of_the_pipeline() -> None:
     """It sits beside every process for as long as that runs."""
-    look = "import sys, infra.deploy.hold; print(*(m.split('.')[0] for m in sys.modules))"
+    look = "import sys, infra.deploy.hold; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", look],
         capture_output=True,
@@ -117,5 +136,8 @@ def test_the_hold_loads_no_part_of_the_pipeline() -> None:
         timeout=30,
         env={**os.environ, "PYTHONPATH": ""},
     )
-    heavy = {"schemas", "connectors", "flows", "bytewax", "confluent_kafka", "msgspec"}
-    assert heavy.isdisjoint(done.stdout.split())
+    loaded = set(done.stdout.split())
+    heavy = {"schemas", "flows", "bytewax", "confluent_kafka", "msgspec"}
+    assert heavy.isdisjoint(loaded)
+    ours = {name for name in loaded if name.startswith("connectors")}
+    assert ours == {"connectors", "connectors.telemetry", "connectors.telemetry.logs"}
