@@ -8,6 +8,7 @@ from connectors.execution import plan as execution_plan
 from connectors.execution import sink as execution_sink
 from flows import copytrade
 from flows.core import (
+    account,
     booking,
     market,
     ordering,
@@ -56,8 +57,10 @@ def own_trades_never_read() -> list[Patch]:
 
 @mutant("shares are sold before their purchase is confirmed")
 def sold_above_confirmed() -> list[Patch]:
-    everything = property(lambda self: max(self.shares_micro, 0))
-    return [(positions.Position, "sellable_micro", everything)]
+    def everything(self: Any, token: Any) -> int:
+        return max(self.held_micro(token), 0)
+
+    return [(account.AccountState, "sellable_micro", everything)]
 
 
 @mutant("caps know nothing of orders in the air")
@@ -217,7 +220,11 @@ def snapshot_an_epoch_old() -> list[Patch]:
     return [(copytrade.Step, "snapshot", older)]
 
 
-@mutant("a second crash forgets the tail that the first one left to be written again")
+@mutant(
+    "a second crash forgets the tail that the first one left to be written again",
+    rule_test="tests/engine/test_numbered_sink.py"
+    "::test_each_snapshot_says_where_and_with_which_number_to_go_on",
+)
 def tail_forgotten_at_the_second_crash() -> list[Patch]:
     def at_the_end(self: Any) -> Any:
         self._hub.settle()

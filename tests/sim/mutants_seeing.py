@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from connectors.polymarket import activity as activity_session
 from connectors.polymarket import book, book_hash, fills, mirrors, reads, tracked
 from connectors.public import leader as leader_reads
 from flows.core import account, clock, gates, market, subjects, window
@@ -201,28 +200,13 @@ def quotes_not_compared() -> list[Patch]:
 
 @mutant("REST books are believed whatever the socket said")
 def ghost_books_believed() -> list[Patch]:
-    install = tracked.TrackedBook.install_answer
-
-    def blindly(self: Any, answer: Any) -> Any:
-        self.echo = None
-        self.kept.clear()
-        return install(self, answer)
-
-    return [(tracked.TrackedBook, "install_answer", blindly)]
+    return [(tracked, "echo_of", lambda change: None)]
 
 
-@mutant("a connection that was silent for long is not replaced")
-def silence_is_not_noticed() -> list[Patch]:
-    tick = activity_session.ActivitySession.tick
-
-    def patient(self: Any, now_ms: int) -> list[Any]:
-        self._data_ms = max(self._data_ms, now_ms - 1)
-        return tick(self, now_ms)
-
-    return [(activity_session.ActivitySession, "tick", patient)]
-
-
-@mutant("increases go on while the leaders' feeds are silent")
+@mutant(
+    "increases go on while the leaders' feeds are silent",
+    rule_test="tests/core/test_refusal_ladder.py",
+)
 def increases_on_silent_leaders() -> list[Patch]:
     gate = gates.increase_gate
 

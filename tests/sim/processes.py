@@ -49,6 +49,7 @@ from tests.sim.broker_model import Broker, SimOffsets, SimProducer, SimReader
 
 ClockNs = Callable[[], int]
 READ_MAX = 400
+TAIL_MAX = 8
 
 
 async def run_public(
@@ -262,10 +263,13 @@ class Flow:
         """Batches in, records out, a snapshot at each epoch's end; for ever."""
         loop = asyncio.get_running_loop()
         due = loop.time() + epoch_ms / 1_000
+        caught_up = self._reader.end_offsets()["tape", 0]
         while True:
-            most = self._chance.randint(1, READ_MAX)
+            # A tail is written again slowly, so that an epoch may end in its midst.
+            behind = self._reader.position["tape", 0] < caught_up
+            most = self._chance.randint(1, TAIL_MAX if behind else READ_MAX)
             rows = await self._reader.call(lambda reader, most=most: reader.read(most))
-            await asyncio.sleep(paused())
+            await asyncio.sleep(paused() or (0.05 if behind else 0.0))
             self.batch([TapeRow(row.offset, row.value) for row in rows])
             if loop.time() >= due:
                 due = loop.time() + epoch_ms / 1_000

@@ -54,7 +54,7 @@ def main(seeds: int, base: int, processes: int, minimise: bool, forgetful: bool)
             if outcome.broken:
                 failed.append(outcome)
                 if len(failed) <= FAILURES_SHOWN:
-                    console.print(campaign.failure_text(outcome), highlight=False)
+                    console.print(campaign.failure_text(outcome), highlight=False, soft_wrap=True)
             bar.update(task, advance=1, failed=len(failed))
     console.print(
         f"{steps:,} tape records, {sum(struck.values()):,} faults struck: {_list(struck)}"

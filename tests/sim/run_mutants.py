@@ -60,10 +60,10 @@ def main(seeds: int, base: int, processes: int, only: str, markdown: bool) -> No
     for name in track(names, description="mutants", console=console):
         found = hunt(MUTANTS[name], range(base, base + seeds), processes)
         caught.append(found)
-        console.print("  ".join(found.cells()), highlight=False)
+        console.print("  ".join(found.cells()), highlight=False, soft_wrap=True)
     worlds = range(base, base + 1 + max((c.seed or base) - base for c in caught))
     broken = [o for o in campaign.run_many(worlds, processes=processes) if o.broken]
-    console.print(_markdown(caught) if markdown else _table(caught))
+    console.print(_markdown(caught) if markdown else _table(caught), soft_wrap=markdown)
     lives = [c.mutant.name for c in caught if not c.by]
     by_simulator = sum(c.seed is not None for c in caught)
     console.print(
@@ -72,13 +72,15 @@ def main(seeds: int, base: int, processes: int, only: str, markdown: bool) -> No
         style="bold",
     )
     for outcome in broken:
-        console.print(campaign.failure_text(outcome), highlight=False)
+        console.print(campaign.failure_text(outcome), highlight=False, soft_wrap=True)
     few = not only and by_simulator < BY_THE_SIMULATOR
     sys.exit(1 if lives or broken or few else 0)
 
 
 def hunt(mutant: Mutant, seeds: range, processes: int) -> Caught:
-    """The first world in which an invariant breaks, else the rule test that fails."""
+    """The first world in which an invariant breaks, else the rule test that fails by it alone."""
+    if mutant.rule_test and _fails(mutant.rule_test):
+        return Caught(mutant, "")
     with mutant.planted():
         for start in range(seeds.start, seeds.stop, processes * AT_A_TIME):
             part = range(start, min(start + processes * AT_A_TIME, seeds.stop))
