@@ -15,12 +15,18 @@ from typing import Any
 import confluent_kafka
 import pytest
 from confluent_kafka.admin import AdminClient
+from hypothesis import settings
 
 from connectors.kafka.config import admin_config
 from infra.embedded import EmbeddedBroker
 from infra.kafka import install
 from infra.kafka.cluster import KafkaCluster, archived, create_topic
 from infra.topics import declared
+
+# How long an example takes says something of the machine, and nothing of a property. In CI the
+# examples are the same each time, so that a failure belongs to the change; elsewhere they are drawn.
+settings.register_profile("truecopy", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("truecopy")
 
 BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
 USED = pytest.StashKey[dict[str, None]]()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
 
 from tests.core.tape import (
     DOWN,
@@ -18,10 +17,6 @@ from tests.core.tape import (
     micro,
 )
 from tests.core.world import World
-
-# How long an example takes says something of the machine, and nothing of a property.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 __all__ = [
     "DOWN",
