@@ -1,11 +1,12 @@
 """`python -m connectors.execution --config FILE [--live]`: the execution process until SIGTERM.
 
-Exit codes: 0 stopped, 1 failed, 2 not permitted to start, 3 the venue forbids trading. The message
-goes to stderr and never holds a secret.
+Exit codes: 0 stopped, 1 failed, 2 not permitted to start, 3 the venue forbids trading. The last log
+line says why and never holds a secret.
 """
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from connectors.telemetry.logs import set_up
 from schemas.codec import UndecodableRecord
 from schemas.settings import Settings, SettingsError, load
 
+LOG = logging.getLogger("truecopy.execution")
 FAILED, REFUSED, FORBIDDEN = 1, 2, 3
 
 
@@ -56,7 +58,7 @@ def _first(failed: ExceptionGroup[Exception]) -> tuple[Exception, int]:
 
 
 def _said(error: Exception, code: int) -> int:
-    sys.stderr.write(f"execution: {type(error).__name__}: {error}\n")
+    LOG.error("state=stopped code=%d error=%s reason=%r", code, type(error).__name__, str(error))
     return code
 
 

@@ -20,7 +20,6 @@ nothing either (the next start re-emits a tail and skips it).
 import contextlib
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -79,8 +78,8 @@ def run(
     """Run the flow to its end and return the exit code; call it in the main thread.
 
     Without a recovery directory nothing is remembered: for replays. on_fresh: called where there
-    is no snapshot yet, and may refuse. A named reason is written to stderr as one line; anything
-    else is raised.
+    is no snapshot yet, and may refuse. A named reason is the last log line; anything else is
+    raised.
     """
     assert (recovery_dir is None) == (identity is None), "state and its identity come together"
     recovery = None
@@ -100,7 +99,9 @@ def run(
         code = exit_code(reason)
         if code is None:
             raise
-        sys.stderr.write(f"flow {flow.flow_id} stopped: {type(reason).__name__}: {reason}\n")
+        level = logging.INFO if code is Exit.CLEAN else logging.ERROR
+        said = (flow.flow_id, int(code), type(reason).__name__, str(reason))
+        LOG.log(level, "flow=%s state=stopped code=%d error=%s reason=%r", *said)
         return code
     finally:
         if recovery is not None:

@@ -17,7 +17,7 @@ _SHOWN = re.compile(
     r"""(?ix) \bstate=\S | "state":\ | \blevel=(?:warning|error|critical)\b
     | "level":\ "(?:warning|error|critical)" | ^[a-z][\w\ ]*:\ """
 )
-"""The last: a program's last words, as `flow copytrade stopped: ...`."""
+"""The last: a command's last words, as `Error: ...`."""
 
 
 def shown(line: str) -> bool:

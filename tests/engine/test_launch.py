@@ -1,5 +1,6 @@
 """How a flow ends: the code for each reason, the line that says why, the signals."""
 
+import logging
 import os
 import signal
 import threading
@@ -57,13 +58,17 @@ def raises(error: BaseException) -> Any:
     ],
 )
 def test_each_named_reason_has_its_code_and_is_said_in_one_line(
-    kind: type[Exception], code: int, capfd: pytest.CaptureFixture[str]
+    kind: type[Exception], code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However deep Bytewax has wrapped it."""
     flow, _ = flow_that(raises(kind("because of this")))
+    caplog.set_level(logging.INFO)
     assert run(flow, stop=threading.Event(), epoch_s=1.0) == code
-    said = capfd.readouterr().err.splitlines()
-    assert said[-1] == f"flow tested stopped: {kind.__name__}: because of this"
+    said = caplog.records[-1]
+    name = kind.__name__
+    why = f"flow=tested state=stopped code={code} error={name} reason='because of this'"
+    assert said.getMessage() == why
+    assert said.levelname == ("ERROR" if code else "INFO")
 
 
 def test_every_named_reason_of_the_engine_has_a_code() -> None:
@@ -83,13 +88,13 @@ def test_an_error_that_nobody_named_is_raised_as_it_is() -> None:
     assert str(causes[-1]) == "a bug"
 
 
-def test_a_refused_start_runs_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_start_runs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "part-0.sqlite3").touch()
     flow, out = flow_that(lambda item: item)
     identity = Identity(tape_id="t", schema_version=1, partition=0)
     code = run(flow, stop=threading.Event(), epoch_s=1.0, recovery_dir=tmp_path, identity=identity)
     assert (code, out) == (Exit.START_REFUSED, [])
-    assert "nothing says which tape it belongs to" in capfd.readouterr().err
+    assert "nothing says which tape it belongs to" in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -155,7 +155,9 @@ def test_of_the_logs_states_warnings_and_last_words_are_shown() -> None:
     assert shown(head.format("warning") + "client=x error=y")
     assert shown('{"client": "x", "ts": "2026-11-24T02:22:44.123Z", "level": "error"}')
     assert shown('{"socket": "market", "state": "up", "level": "info"}')
-    assert shown("flow copytrade stopped: Diverged: journal record 7")
+    last = "flow=copytrade state=stopped code=87 error=Diverged reason='journal record 7'"
+    assert shown(head.format("error") + last)
+    assert shown("Error: the tape is empty: `truecopy policy apply` begins it")
     assert not shown(head.format("info") + "tape_began_ms=7")
     assert not shown('{"tape_began_ms": "7", "level": "info"}')
     assert not shown('  File "somewhere.py", line 7, in work')

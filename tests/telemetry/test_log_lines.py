@@ -3,12 +3,15 @@
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from connectors.telemetry.logs import JsonLines, Pairs, pairs, set_up
+from connectors.telemetry.logs import FORMS, VARIABLE, JsonLines, Pairs, pairs, set_up
 from schemas.settings import SettingsError
 
 
@@ -102,3 +105,21 @@ def test_the_form_is_chosen_by_the_environment(root: logging.Logger) -> None:
 def test_a_form_that_is_not_known_is_refused() -> None:
     with pytest.raises(SettingsError, match="TRUECOPY_LOG is 'xml'; it must be one of text, json"):
         set_up({"TRUECOPY_LOG": "xml"})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_last_line_of_a_process_says_why_it_ended_in_the_form_of_all_others(form: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "connectors.execution", "--live"],
+        env={**os.environ, VARIABLE: form},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    said = json.loads(last) if form == "json" else pairs(last)
+    assert said is not None
+    reason = '--live was given, but execution.backend is "paper"'
+    wanted = {"level": "error", "state": "stopped", "code": "2", "error": "NotPermitted"}
+    assert {**said, **wanted, "reason": reason} == said
