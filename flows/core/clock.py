@@ -40,9 +40,8 @@ class Producer:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A disagreement that lasts: 'clock_ahead' or 'clock_behind', whose Tick told, how far off."""
+    """A disagreement that lasts: whose Tick told, and how far ahead (+) or behind (-) it is."""
 
-    name: str
     producer: str
     apart_ms: int
 
@@ -65,14 +64,14 @@ class FoldClock:
         if self.now_ms and tick.now_ms - self.now_ms > jump_ms:
             told.ahead = known.ahead + 1 if known is not None else 1
             if not self._believed(tick.producer, jump_ms):
-                self.warning = self._warned("clock_ahead", tick.producer, told.ahead)
+                self.warning = self._warned(tick.producer, told.ahead)
                 return
         self.now_ms = max(self.now_ms, tick.now_ms)
         for each in self.producers.values():
             each.ahead = each.ahead if each.now_ms - self.now_ms > jump_ms else 0
         late = all(self.now_ms - each.now_ms > jump_ms for each in self._ticking().values())
         told.late = 0 if not late else 1 + (known.late if known is not None else 0)
-        self.warning = self._warned("clock_behind", tick.producer, told.late)
+        self.warning = self._warned(tick.producer, told.late)
 
     def _ticking(self) -> dict[str, Producer]:
         recent = self.ticks - RECENT_TICKS
@@ -86,9 +85,9 @@ class FoldClock:
             return told.ahead >= ALONE_TICKS
         return any(abs(told.now_ms - each.now_ms) <= jump_ms for each in others)
 
-    def _warned(self, name: str, producer: str, ticks: int) -> Disagreement | None:
+    def _warned(self, producer: str, ticks: int) -> Disagreement | None:
         apart_ms = self.producers[producer].now_ms - self.now_ms
-        return Disagreement(name, producer, apart_ms) if ticks == LASTING_TICKS else None
+        return Disagreement(producer, apart_ms) if ticks == LASTING_TICKS else None
 
     def agreed(self, jump_ms: int) -> bool:
         """Whether every producer that still ticks is within jump_ms of fold time."""
@@ -124,12 +123,13 @@ class FoldClock:
 
 def decide(clock: FoldClock) -> Iterator[Record]:
     """Producers whose clocks differ for a while; who is right is for a person to see."""
-    if clock.warning is not None:
+    found = clock.warning
+    if found is not None:
         yield Alarm(
-            name=clock.warning.name,
-            subject=clock.warning.producer,
+            name="clock_ahead" if found.apart_ms > 0 else "clock_behind",
+            subject=found.producer,
             detail="a connector's clock and fold time are too far apart",
-            numbers={"apart_ms": clock.warning.apart_ms},
+            numbers={"apart_ms": found.apart_ms},
         )
 
 

@@ -1,8 +1,9 @@
 """Ours or foreign: how many shares of a position our own orders bought.
 
 Shares are alike, so which ones are ours is a rule. Foreign are those that no order of ours bought:
-what an account held at its opening, what somebody bought by hand, what else reports find. A policy
-that keeps foreign shares sells only ours. The rule, by what happens to a position:
+what an account held at its opening, what somebody bought by hand, what else reports find. (A new
+tape knows nothing of what an older one bought: there all of it is foreign.) A policy that keeps
+foreign shares sells only ours. The rule, by what happens to a position:
 
 - a fill of our order moves ours; a fill of any other order, and an opening, moves the rest;
 - what a wallet loses otherwise (a sale by hand, a drift downwards) was foreign as long as there
