@@ -108,12 +108,13 @@ def export_flow(telemetry: Telemetry, meter: FlowMeter, hub: Hub, prefix: str) -
     read("drift_found_total", lambda: meter.events().get("DriftFound", 0))
     read("last_snapshot_seconds", lambda: _since(progress.snapshot_s))
     telemetry.readiness.require("caught_up", progress.behind)
-    telemetry.readiness.require("kafka", lambda: _waits(progress))
+    telemetry.readiness.require("kafka", lambda: waits(progress))
 
 
 def _since(moment_s: float | None) -> float | None:
     return None if moment_s is None else time.monotonic() - moment_s
 
 
-def _waits(progress: Progress) -> str:
-    return away(progress.reading) if progress.reading is not None else ""
+def waits(progress: Progress) -> str:
+    """Why Kafka is waited for, '' while it is not. Nothing says it is there before it is read."""
+    return away(progress.reading) if progress.reading is not None else "nothing read from it yet"

@@ -12,7 +12,7 @@ from flows.core.fold import Entry, FoldState, fold
 from flows.core.sealing import SealState, seal_events
 from flows.engine.hub import Progress
 from flows.engine.rows import OutRow
-from flows.flow_meter import FlowMeter
+from flows.flow_meter import FlowMeter, waits
 from schemas import codec
 from schemas.records import journal
 from schemas.records.base import Account, Record, Token
@@ -130,3 +130,12 @@ def test_a_client_without_its_broker_says_so_until_traffic_comes(
     assert away(health) == "tape waits for Kafka: _ALL_BROKERS_DOWN"
     health.on_traffic()
     assert away(health) == ""
+
+
+def test_a_flow_that_has_not_come_to_its_tape_yet_does_not_say_that_kafka_is_there() -> None:
+    progress = Progress()
+    assert waits(progress) == "nothing read from it yet"
+    progress.reading = Health("tape")
+    assert waits(progress) == ""
+    progress.reading.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert waits(progress) == "tape waits for Kafka: _ALL_BROKERS_DOWN"
