@@ -202,6 +202,54 @@ def test_an_unconfirmed_buy_that_reports_deny_was_ours() -> None:
     assert world.requests()[-1].shares_micro == micro("50")
 
 
+def test_a_failure_that_is_told_after_reports_found_it_is_not_taken_from_ours_twice() -> None:
+    world = opened("100")
+    world.fills("500")
+    world.wait(2_000)
+    (order,) = world.working()
+    trade = world.trade(order, confirm=False)
+    drifted(world, "100")
+    world.halt("account", "main")
+    world.own_fill(order, "50", trade=trade, order=f"0xo{order.intent}", status="FAILED")
+    drifted(world, "100")
+    assert (world.held(), foreign(world)) == (micro("100"), micro("100"))
+    assert world.account().positions[UP].owned.ours_micro == 0
+
+
+def test_a_fill_told_after_reports_found_it_leaves_ours_alone_when_they_take_it_back() -> None:
+    """Before it is confirmed: an unconfirmed buy would else be what the reports deny."""
+    owned = Owned()
+    owned.corrected(50, coming_micro=50, unconfirmed_micro=0, held_micro=150)
+    owned.traded(50, 200)
+    owned.corrected(-50, coming_micro=0, unconfirmed_micro=50, held_micro=150)
+    assert (owned.of(150), owned.missed_micro, owned.doubled_micro) == (50, 0, 0)
+
+
+def test_a_sale_of_ours_that_only_reports_told_is_not_taken_from_ours_twice() -> None:
+    owned = Owned()
+    owned.traded(50, 150)
+    owned.settled(50, True, 150)
+    owned.corrected(-50, coming_micro=-50, unconfirmed_micro=0, held_micro=100)
+    assert (owned.of(100), owned.sellable_micro) == (0, 0)
+    owned.traded(-50, 50)
+    owned.corrected(50, coming_micro=0, unconfirmed_micro=0, held_micro=100)
+    assert (owned.of(100), owned.ours_micro, owned.sellable_micro) == (0, 0, 0)
+
+
+def test_what_our_order_bought_is_not_sold_out_of_foreign_shares_before_it_is_confirmed() -> None:
+    """The venue would take the sale: a hundred confirmed shares are there, and none is ours."""
+    world = opened("100")
+    world.fills("500")
+    world.wait(2_000)
+    (order,) = world.working()
+    trade = world.trade(order, confirm=False)
+    world.fills("500", tx="0xs", side="SELL")
+    world.wait(3_000)
+    assert (len(world.requests()), world.hold()) == (1, "bound_confirmed")
+    world.own_fill(order, "50", trade=trade, order=f"0xo{order.intent}", status="CONFIRMED")
+    assert world.requests()[-1].side == "SELL"
+
+
 def test_a_drift_downwards_takes_foreign_shares_first() -> None:
     world = opened("100")
     copied(world)
