@@ -167,16 +167,23 @@ def test_what_he_sold_before_a_second_account_followed_lowers_nothing_of_that_on
     assert world.target(account="second") == 0
 
 
+def two(*seconds: LeaderPolicy) -> tuple[AccountPolicy, ...]:
+    """An account that follows the leader, and a second one that follows these."""
+    return (
+        AccountPolicy(name="main", wallet=OWN, leaders=(LeaderPolicy(wallet=LEADER),)),
+        AccountPolicy(name="second", wallet="0x" + "b" * 40, leaders=seconds),
+    )
+
+
 @pytest.mark.parametrize("by_word", [False, True])
 def test_what_he_sells_after_a_second_account_followed_lowers_its_baseline(by_word: bool) -> None:
     """All that he holds then was bought while the first one followed: a baseline all the same."""
-    world = held_before({})
+    world = held_before({}, accounts=two())
     told(world, ("0xb", "BUY", "500"))
-    his = (LeaderPolicy(wallet=LEADER),)
-    second = AccountPolicy(name="second", wallet="0x" + "b" * 40, leaders=() if by_word else his)
-    world.policy(accounts=(AccountPolicy(name="main", wallet=OWN, leaders=his), second))
     if by_word:
         world.follow(account="second")
+    else:
+        world.policy(accounts=two(LeaderPolicy(wallet=LEADER)))
     world.wait(3_000)
     told(world, ("0xs", "SELL", "300"))
     told(world, ("0xb2", "BUY", "300"))

@@ -203,17 +203,14 @@ def test_an_unconfirmed_buy_that_reports_deny_was_ours() -> None:
 
 
 def test_a_failure_that_is_told_after_reports_found_it_is_not_taken_from_ours_twice() -> None:
-    world = opened("100")
-    world.fills("500")
-    world.wait(2_000)
-    (order,) = world.working()
-    trade = world.trade(order, confirm=False)
-    drifted(world, "100")
-    world.halt("account", "main")
-    world.own_fill(order, "50", trade=trade, order=f"0xo{order.intent}", status="FAILED")
-    drifted(world, "100")
-    assert (world.held(), foreign(world)) == (micro("100"), micro("100"))
-    assert world.account().positions[UP].owned.ours_micro == 0
+    owned = Owned()
+    owned.traded(50, 150)
+    owned.corrected(-50, coming_micro=0, unconfirmed_micro=50, held_micro=100)
+    owned.settled(50, False, 50)
+    owned.corrected(50, coming_micro=0, unconfirmed_micro=0, held_micro=100)
+    assert (owned.of(100), owned.ours_micro) == (0, 0)
+    owned.traded(50, 150)
+    assert owned.of(150) == 50
 
 
 def test_a_fill_told_after_reports_found_it_leaves_ours_alone_when_they_take_it_back() -> None:
