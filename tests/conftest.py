@@ -24,7 +24,7 @@ from infra.kafka.cluster import KafkaCluster, archived, create_topic
 from infra.topics import declared
 
 # How long an example takes says something of the machine, and nothing of a property. In CI the
-# examples are the same each time, so that a failure belongs to the change; elsewhere they are drawn.
+# examples are the same each time, so that a failure belongs to the change; elsewhere drawn.
 settings.register_profile("truecopy", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("truecopy")
 
