@@ -190,7 +190,6 @@ def hub_of(wiring: Wiring, stop: threading.Event) -> Hub:
     return Hub(
         bootstrap=kafka.bootstrap,
         stop=stop,
-        linger_ms=kafka.linger_ms,
         fetch_wait_ms=kafka.fetch_wait_ms,
     )
 

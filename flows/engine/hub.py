@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from connectors.kafka.config import Health, consumer_config, producer_config
+from connectors.kafka.config import PROMPT_LINGER_MS, Health, consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader
 from connectors.kafka.producer import Producer
 
@@ -52,7 +52,7 @@ class Hub:
         *,
         bootstrap: str,
         stop: threading.Event,
-        linger_ms: int = 1,
+        linger_ms: int = PROMPT_LINGER_MS,
         fetch_wait_ms: int = 100,
     ) -> None:
         self.bootstrap = bootstrap
