@@ -81,3 +81,6 @@ class Backend(Protocol):
 
     async def look_up(self, signed: OrderSigned, request: OrderRequested) -> Sighting:
         """Ask what became of it: the order by its hash, then the trades that name it."""
+
+    async def cancel(self, signed: OrderSigned) -> str:
+        """Ask for its end, and what was said, for the log: a look-up alone proves an end."""

@@ -92,6 +92,16 @@ class VenueClient:
         except sdk.PolymarketError as error:
             return Reply(http_status=None, text=f"{type(error).__name__}: {error}")
 
+    async def cancel(self, order: OrderHash) -> str:
+        """Ask for an order's cancellation; what was said: 'canceled', or why not. Total."""
+        try:
+            async with asyncio.timeout(self._post_timeout_s):
+                found = await self._asking.cancel_order(order_id=order)
+        except (sdk.PolymarketError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"
+        # HTTP 200 does not mean cancelled (6.8).
+        return "canceled" if found.canceled else "; ".join(found.not_canceled.values())
+
     async def order(self, order: OrderHash) -> OrderView | None:
         """The order by its hash in any state; None: the venue says there is none."""
         try:

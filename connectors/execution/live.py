@@ -83,6 +83,10 @@ class LiveBackend:
         """Send what stands on the tape."""
         return classify(await self._client.post(signed.payload, signed.side))
 
+    async def cancel(self, signed: OrderSigned) -> str:
+        """By the order's hash."""
+        return await self._client.cancel(signed.order)
+
     async def look_up(self, signed: OrderSigned, request: OrderRequested) -> Sighting:
         """The order by its hash, then the trades that name it; absence needs both answers."""
         after_s = signed.signed_ns // 1_000_000_000 - TRADES_MARGIN_S

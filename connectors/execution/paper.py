@@ -143,6 +143,10 @@ class PaperVenue:
             trades=(fill.trade,),
         )
 
+    async def cancel(self, _signed: OrderSigned) -> str:
+        """Nothing rests here: a POST fills or kills at once."""
+        return "nothing rests on paper"
+
     async def run(self) -> None:
         """Settle, report and tick, for ever; call once the tape has been read to its end."""
         started = await self._write(ConnectorStarted(producer=PRODUCER, role="paper"))

@@ -5,12 +5,14 @@ Given what the tape says (ledger), what this process itself did and saw since it
 twice; only bytes that stand on the tape are posted, and only in time, with a clock that agrees with
 the newest Tick, no stop file, and the tape just proven to be read to its end; an order that may
 have been sent before is looked up before it is sent again; absence is declared only after
-valid_until_ms and look-ups that all said so.
+valid_until_ms and look-ups that all said so. A cancel proves nothing and sends nothing new: it
+needs no clock, goes out under a stop file too, and look-ups go on until they show the end.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
+from connectors.execution.answers import PENDING
 from connectors.execution.backend import NotThere, Seen, Sighting
 from connectors.execution.ledger import Life
 
@@ -19,6 +21,10 @@ POLL_MS: Final = 20
 PROOF_MAX_MS: Final = 200
 """Age beyond which having read the tape to its end proves nothing: a process that was paused has
 slept through what others wrote. Fresh Ticks alone leave half a second in which it could have."""
+CANCEL_AFTER_MS: Final = 5_000
+"""So long after its time an order that the venue still works on is cancelled, and again at that
+pace. A FAK order matches at once or after the market's delay, seconds at most, inside which it
+cannot be cancelled (API reference 6.6, 6.8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ class Witness:
     met_ms: when it took the intent up. not_before_ms: when signing may be tried again after the
     venue could not be asked. proof_ms: the tape was read to where it ended then. mine: the
     OrderSigned that counts was appended by this process. absent_*: the look-ups since the last
-    POST that all said 'not there'.
+    POST that all said 'not there'. working: the newest sighting of it was alive at the venue.
     """
 
     met_ms: int
@@ -74,6 +80,8 @@ class Witness:
     absent_first_ms: int | None = None
     absent_last_ms: int | None = None
     absent_lookups: int = 0
+    working: bool = False
+    last_cancel_ms: int | None = None
 
     def posted(self, now_ms: int) -> "Witness":
         """After a POST: what was absent before proves nothing any more."""
@@ -90,7 +98,9 @@ class Witness:
         """After a look-up; one that says nothing counts for nothing, one that sees resets."""
         seen = replace(self, last_lookup_ms=now_ms)
         if isinstance(sighting, Seen):
-            return replace(seen, absent_first_ms=None, absent_last_ms=None, absent_lookups=0)
+            working = sighting.status in PENDING
+            seen = replace(seen, absent_first_ms=None, absent_last_ms=None, working=working)
+            return replace(seen, absent_lookups=0)
         if not isinstance(sighting, NotThere):
             return seen
         first = now_ms if self.absent_first_ms is None else self.absent_first_ms
@@ -131,6 +141,11 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask the venue to work on it no longer."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeclareAbsent:
     """Say that it never reached the venue, with the evidence."""
 
@@ -143,7 +158,7 @@ class Wait:
     reason: str
 
 
-Action = Done | Expire | Sign | ReadToEnd | Post | LookUp | DeclareAbsent | Wait
+Action = Done | Expire | Sign | ReadToEnd | Post | LookUp | Cancel | DeclareAbsent | Wait
 
 
 def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rules: Rules) -> Action:
@@ -153,6 +168,8 @@ def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rule
     if life.signed is None:
         return _before_signing(valid_until_ms, witness, moment, rules)
     if life.state == "accepted":
+        if _overstays(valid_until_ms, witness, moment):
+            return Cancel()
         return _look_up(life, witness, moment, rules)
     if moment.latest_ms <= valid_until_ms and _may_post(life, witness):
         return _post(witness, moment, rules)
@@ -194,6 +211,12 @@ def _absence_proven(witness: Witness, valid_until_ms: int, rules: Rules) -> bool
     posted = witness.last_post_ms
     since = max(witness.absent_first_ms if posted is None else posted, valid_until_ms)
     return witness.absent_last_ms - since >= rules.absent_after_ms
+
+
+def _overstays(valid_until_ms: int, witness: Witness, moment: Moment) -> bool:
+    """Whether the venue works on it long after its time, and was not just asked to end that."""
+    since_ms = max(valid_until_ms, witness.last_cancel_ms or 0)
+    return witness.working and moment.now_ms - since_ms > CANCEL_AFTER_MS
 
 
 def _look_up(life: Life, witness: Witness, moment: Moment, rules: Rules) -> Action:

@@ -18,6 +18,7 @@ from connectors.execution.ledger import Life
 from connectors.execution.mirror import Mirror
 from connectors.execution.plan import (
     Action,
+    Cancel,
     DeclareAbsent,
     Done,
     Expire,
@@ -150,6 +151,8 @@ class Sink:
                 return await self._post(life, request, witness)
             case LookUp():
                 return await self._look_up(life, request, witness)
+            case Cancel():
+                return await self._cancel(life, witness)
             case Expire():
                 await self._write(
                     OrderExpired(
@@ -236,6 +239,12 @@ class Sink:
             why = sighting.reason if isinstance(sighting, Unclear) else ""
             log.info("intent=%s order=%s state=looked_up found=%s reason=%r", *said, why)
         return witness.looked(answered_ns // 1_000_000, sighting)
+
+    async def _cancel(self, life: Life, witness: Witness) -> Witness:
+        signed = self._own(life)
+        told = await self._backend.cancel(signed)
+        log.warning("intent=%s order=%s state=cancelling told=%r", life.intent, signed.order, told)
+        return replace(witness, last_cancel_ms=self.now_ms())
 
     def _own(self, life: Life) -> OrderSigned:
         signed = life.signed

@@ -175,7 +175,8 @@ class MemoryVenue:
 
     holding: intents whose POST waits for an event. accept: takes the order and says so.
     lose: takes it and answers nothing. drop: never sees it.
-    Other values are verdicts to give without taking the order.
+    Other values are verdicts to give without taking the order. resting: None, or how many cancels
+    it takes to end an order that rests; cancels: how many look-ups there had been at each.
     """
 
     def __init__(self, name: Literal["live", "paper"] = "live") -> None:
@@ -184,6 +185,8 @@ class MemoryVenue:
         self.arrived: list[str] = []
         self.orders: dict[str, Seen] = {}
         self.lookups = 0
+        self.resting: int | None = None
+        self.cancels: list[int] = []
         self.signatures = 0
         self.sign_results: list[Refusal | Unready] = []
         self.sightings: list[Sighting] = []
@@ -234,7 +237,14 @@ class MemoryVenue:
         self.lookups += 1
         if self.sightings:
             return self.sightings.pop(0)
+        if self.resting is not None:
+            ended = Seen(status="canceled", shares_micro=0, usd_micro=0)
+            return ended if len(self.cancels) >= self.resting else Seen(status="live")
         return self.orders.get(signed.order, NotThere())
+
+    async def cancel(self, signed: OrderSigned) -> str:
+        self.cancels.append(self.lookups)
+        return "canceled"
 
 
 RULES = Rules(clock_skew_max_ms=500, lookup_every_ms=1_000, absent_after_ms=10_000)

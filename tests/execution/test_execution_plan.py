@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from connectors.execution.backend import NotThere, Seen, Unclear
 from connectors.execution.ledger import Life
 from connectors.execution.plan import (
+    CANCEL_AFTER_MS,
     POLL_MS,
     PROOF_MAX_MS,
+    Cancel,
     DeclareAbsent,
     Done,
     Expire,
@@ -200,9 +202,36 @@ def test_an_accepted_order_the_venue_still_works_on_is_looked_up_until_it_is_fin
     signed: OrderSigned,
 ) -> None:
     pending = life(signed, state="accepted")
-    late = saw(mine=True).posted(T0).looked(T0 + 90_000, Seen(status="live"))
+    late = saw(mine=True).posted(T0).looked(T0 + 90_000, Seen(status="matched"))
     assert plan(pending, VALID_MS, late, at(90_500), RULES) == Wait(T0 + 91_000, "lookup")
     assert plan(pending, VALID_MS, late, at(91_000), RULES) == LookUp()
+
+
+@pytest.mark.parametrize("status", ["live", "delayed", "unmatched"])
+def test_an_order_that_rests_long_after_its_time_is_cancelled_again_and_again(
+    status: str, signed: OrderSigned
+) -> None:
+    pending, due = life(signed, state="accepted"), 3_000 + CANCEL_AFTER_MS
+    seen = saw(mine=True).posted(T0).looked(T0 + due, Seen(status=status))
+    assert plan(pending, VALID_MS, seen, at(due), RULES) == Wait(T0 + due + 1_000, "lookup")
+    assert plan(pending, VALID_MS, seen, at(due + 1), RULES) == Cancel()
+    assert plan(pending, VALID_MS, seen, at(due + 1, stopped=True), RULES) == Cancel()
+    asked = replace(seen, last_cancel_ms=T0 + due + 1)
+    assert plan(pending, VALID_MS, asked, at(due + 2), RULES) == Wait(T0 + due + 1_000, "lookup")
+    assert plan(pending, VALID_MS, asked, at(due + 1_000), RULES) == LookUp()
+    later = due + 2 + CANCEL_AFTER_MS
+    still = asked.looked(T0 + later, Unclear("http 500"))
+    assert plan(pending, VALID_MS, still, at(later), RULES) == Cancel()
+
+
+@pytest.mark.parametrize("seen", [Seen(status="matched"), Seen(status="unknown_status")])
+def test_only_what_was_seen_alive_is_cancelled(seen: Seen, signed: OrderSigned) -> None:
+    known = life(signed, state="accepted")
+    restarted = saw(met_ms=T0 + 90_000)
+    assert plan(known, VALID_MS, restarted, at(90_000), RULES) == LookUp()
+    alive = restarted.looked(T0 + 90_000, Seen(status="live"))
+    ended = alive.looked(T0 + 91_000, seen)
+    assert plan(known, VALID_MS, ended, at(91_001), RULES) == Wait(T0 + 92_000, "lookup")
 
 
 @given(

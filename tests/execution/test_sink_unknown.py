@@ -79,6 +79,26 @@ async def test_a_pending_order_is_looked_up_until_its_amounts_are_final(
     assert world.venue.arrived == []
 
 
+@pytest.mark.parametrize("stop_file", [False, True])
+async def test_an_order_that_rests_is_cancelled_until_a_look_up_shows_its_end(
+    stop_file: bool, world: Any, make: Any
+) -> None:
+    """No answer to a cancel is believed, and none is held back: it only takes away."""
+    world.venue.answers = [Verdict(outcome="accepted", status="live", http_status=200)]
+    world.venue.resting = 2
+
+    async def checkpoint(point: str) -> None:
+        world.stopped = stop_file and point == "answered"
+
+    assert await world.run(make.request(), checkpoint)
+    first, second = world.venue.cancels
+    assert first >= 7, "looked up each second until 5 s after its 3 s were over"
+    assert 4 <= second - first <= 6
+    last = world.tape.of(OrderAnswered)[-1]
+    assert (last.status, last.shares_micro, last.proof) == ("canceled", 0, "lookup")
+    assert world.venue.lookups == second + 1
+
+
 async def test_a_pending_order_the_venue_kills_ends_with_nothing(world: Any, make: Any) -> None:
     world.venue.answers = [Verdict(outcome="accepted", status="live", http_status=200)]
     world.venue.sightings = [Seen(status="canceled", shares_micro=0, usd_micro=0)]

@@ -207,6 +207,15 @@ class SimBackend:
             None if order is None else _order_view(order), views, now_ms=now_ms, old_ms=self._old_ms
         )
 
+    async def cancel(self, signed: OrderSigned) -> str:
+        """As the venue does it: what does not rest cannot be taken back."""
+        await asyncio.sleep(self._network.delay_s())
+        self._town.rim.now()
+        exchange = self._town.venue.exchange
+        order = exchange.orders.get(signed.order)
+        ended = order is not None and exchange.end(order, "CANCELED")
+        return "canceled" if ended else "order not found or already canceled"
+
 
 def _accepted(signed: OrderSigned, answer: Answer) -> Reply:
     amounts = answer.taking_micro, answer.making_micro

@@ -51,6 +51,7 @@ class HttpVenue:
         self.neg_risk = False
         self.order_answers: list[tuple[int, Any]] = []
         self.asked: list[str] = []
+        self.cancel_answers: list[tuple[int, Any]] = []
         self.url = ""
 
     def app(self) -> web.Application:
@@ -60,6 +61,7 @@ class HttpVenue:
         app.router.add_get("/markets-by-token/{token}", self._by_token)
         app.router.add_get("/clob-markets/{condition}", self._market)
         app.router.add_post("/order", self._post)
+        app.router.add_delete("/order", self._cancel)
         app.router.add_get("/data/order/{order}", self._order)
         app.router.add_get("/data/orders", self._listed)
         app.router.add_get("/data/trades", self._trades)
@@ -166,6 +168,14 @@ class HttpVenue:
         if found is None:
             return web.json_response({"error": "order not found"}, status=404)
         return web.json_response(found)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        order = (await request.json())["orderID"]
+        self.asked.append(f"cancel {order}")
+        if self.cancel_answers:
+            status, body = self.cancel_answers.pop(0)
+            return web.json_response(body, status=status)
+        return web.json_response({"canceled": [order], "not_canceled": {}})
 
     async def _listed(self, request: web.Request) -> web.Response:
         self.asked.append("orders")

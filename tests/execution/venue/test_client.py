@@ -181,6 +181,23 @@ async def test_an_empty_order_answer_falls_through_to_the_list_and_the_trades(
     assert seen.shares_micro == 10_000_000
 
 
+async def test_a_cancel_names_the_order_and_whatever_comes_back_is_only_told(
+    live: LiveBackend, make: Any, http_venue: Any, on_tape: Any, sign: Any
+) -> None:
+    signed = on_tape(await sign(live, make.request()))
+    assert await live.cancel(signed) == "canceled"
+    assert http_venue.asked[-1] == f"cancel {signed.order}"
+    gone = "order not found or already canceled"
+    http_venue.cancel_answers = [
+        (200, {"canceled": [], "not_canceled": {signed.order: gone}}),
+        (503, {"error": "Trading is currently disabled"}),
+        (200, {"strange": True}),
+    ]
+    assert await live.cancel(signed) == gone
+    assert "RejectedError" in await live.cancel(signed)
+    assert "UnexpectedResponseError" in await live.cancel(signed)
+
+
 async def test_a_look_up_the_venue_does_not_answer_proves_nothing(
     live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:

@@ -123,6 +123,7 @@ async def test_confirmed_shares_can_be_sold_again(
     signed = on_tape(await sign(live, request))
     sold = await live.post(signed)
     assert sold.outcome == "accepted"
+    assert await live.cancel(signed) == "order not found or already canceled"
     seen = await live.look_up(signed, request)
     assert isinstance(seen, Seen)
     assert seen.shares_micro == sold.shares_micro
