@@ -193,6 +193,7 @@ class Mirrors:
         if book is None:
             return []
         effects = self._end(book.token, "tick_size_change", recv_ns // NS)
+        book.framed = None  # a snapshot on the old grid says nothing of quotes on the new one
         try:
             book.mirror.tick_micro = price_micro(frame.new_tick_size)
             book.mirror.as_of_ms = max(book.mirror.as_of_ms, epoch_ms(frame.timestamp))

@@ -44,6 +44,7 @@ class TrackedBook:
     kept: list[tuple[Change, int]] = field(default_factory=list)
     overflown: bool = False
     quoted: Change | None = None
+    framed: tuple[int | None, int | None] | None = None
     suspect_mirror: Mirror | None = None
     check: Check | None = None
     attempts: int = 0
@@ -80,13 +81,14 @@ class TrackedBook:
 
     def doubt_everything(self, fetch_ms: int) -> None:
         """What socket and REST said contradicts itself: only a fresh snapshot counts."""
-        self.quoted = None
+        self.quoted = self.framed = None
         self.kept.clear()
         self.overflown = False
         self.fetch_ms = fetch_ms
 
     def apply(self, change: Change, as_of_ms: int) -> bool:
         """Take one change in; raises BadValue. Whether its quotes and hash speak of the mirror."""
+        self.framed = None
         if not self.live:
             self._keep(change, as_of_ms)
             return False
@@ -131,6 +133,7 @@ class TrackedBook:
             if change_ms > as_of_ms:  # frames out of order: the change overtook the snapshot
                 self.mirror.change(change, change_ms)
         self.check = None
+        self.framed = (self.mirror.best_bid, self.mirror.best_ask)
         return True
 
     def install_answer(self, book: Book) -> str | None:
@@ -148,7 +151,8 @@ class TrackedBook:
         for change, change_ms in self.kept:
             if change_ms >= as_of_ms:
                 fresh.change(change, change_ms)
-        echo = echo_of(self.quoted) if self.quoted is not None else None
+        # The socket's newest word on the quotes: a snapshot's own, until a change says its own.
+        echo = self.framed or (echo_of(self.quoted) if self.quoted is not None else None)
         if echo not in (None, (fresh.best_bid, fresh.best_ask)):
             return "quotes_differ"
         self.mirror = fresh

@@ -169,18 +169,27 @@ class Books:
         if isinstance(answer, Failed):
             return
         self._outbox.raw("books", answer.body, answer.recv_ns, self._ids.instance, "data")
-        books = self._decoded(answer.body, answer.recv_ns)
+        told, books = told_of(tokens, self._decoded(answer.body, answer.recv_ns))
         for stream in list(self._streams):
             answered = stream.session.books_answered
-            stream.submit(answered(tokens, books, answer.asked_ms, answer.recv_ns))
+            stream.submit(answered(told, books, answer.asked_ms, answer.recv_ns))
 
-    def _decoded(self, body: bytes, recv_ns: int) -> dict[str, Book]:
-        books: dict[str, Book] = {}
-        for each in decode_books(body):
+    def _decoded(self, body: bytes, recv_ns: int) -> list[Book | Unreadable]:
+        found = list(decode_books(body))
+        for each in found:
             if isinstance(each, Unreadable):
                 self._outbox.dead(
                     Undecodable(feed="books", reason=each.reason, raw=each.raw, recv_ns=recv_ns)
                 )
-            else:
-                books[each.asset_id] = each
-        return books
+        return found
+
+
+def told_of(tokens: list[str], found: list[Book | Unreadable]) -> tuple[list[str], dict[str, Book]]:
+    """The tokens of which an answer says something, and their books.
+
+    A token without a book in a whole answer has none at the venue. Where a part cannot be read,
+    nothing is known of what is missing: to take that for "no book" ended every book of the round.
+    """
+    books = {each.asset_id: each for each in found if not isinstance(each, Unreadable)}
+    whole = len(books) == len(found)
+    return tokens if whole else [token for token in tokens if token in books], books
