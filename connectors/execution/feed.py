@@ -62,7 +62,10 @@ class TapeWriter:
 class TapeFeed:
     """Reads one tape partition into a mirror, decoding only the kinds that matter.
 
-    rows_s: monotonic time when it last brought a record; Ticks come ten times a second.
+    Its thread hands over when there is something to fold or somebody waits for an offset: most
+    records are neither, and a hand-over costs 0.16 ms of processor time. rows_s: monotonic time
+    when it last brought a record; Ticks come ten times a second. on_rows is called before rows are
+    folded: what this process appended has been acknowledged when it is read.
     """
 
     def __init__(
@@ -71,8 +74,11 @@ class TapeFeed:
         place: Place,
         mirror: Mirror,
         kinds: frozenset[str],
+        *,
+        on_rows: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
+        self._on_rows = on_rows
         self._place = place
         self._mirror = mirror
         self._kinds = {kind.encode() for kind in kinds}
@@ -92,12 +98,22 @@ class TapeFeed:
     async def _turn(self) -> None:
         rows, position = await self._reader.call(self._read)
         if rows:
-            self.rows_s = time.monotonic()
-        wanted = [(row.offset, decode(row.value)) for row in rows if self._wants(row)]
-        self._mirror.take(wanted, position)
+            self._on_rows()
+        self._mirror.take([(row.offset, decode(row.value)) for row in rows], position)
 
     def _read(self, reader: PartitionReader) -> tuple[list[Row], int]:
-        return reader.read(READ_MAX, READ_WAIT_S), reader.position[self._place]
+        """In its thread: the rows that are to be folded, and the offset read up to."""
+        deadline = time.monotonic() + READ_WAIT_S
+        while True:
+            rows = reader.read(READ_MAX, max(deadline - time.monotonic(), 0.0))
+            position = reader.position[self._place]
+            if rows:
+                self.rows_s = time.monotonic()
+            wanted = [row for row in rows if self._wants(row)]
+            if wanted or time.monotonic() >= deadline:
+                return wanted, position
+            if self._mirror.passes(position):
+                return [], position
 
     def _wants(self, row: Row) -> bool:
         """By header; a record without one was not written by us, and is looked at."""
@@ -135,6 +151,9 @@ class OrdersFeed:
             rows, position = await self._reader.call(self._read)
             for row in rows:
                 self._one(row)
+                # Many orders may come of one Tick: each begins in a turn of its own, so that the
+                # first is on its way while the last is still to be signed.
+                await asyncio.sleep(0)
             if all(position[place] >= end for place, end in ends.items()):
                 self._on_end()
 

@@ -27,6 +27,7 @@ class Mirror:
         self.tick_ms: int | None = None
         self._own = own_producer
         self._observers = tuple(observers)
+        self._passed = 0
         self._reach: list[tuple[int, asyncio.Future[None]]] = []
         self._moved: dict[Intent, asyncio.Event] = {}
 
@@ -45,12 +46,25 @@ class Mirror:
         self.position = position
         self._wake()
 
+    def passes(self, position: int) -> bool:
+        """Whether somebody waits for an offset before this one; called from the reader's thread.
+
+        It says at the same time that all before `position` was either taken or is nothing to fold.
+        It tells so before it looks who waits, and `reach` waits before it looks what was told: so
+        one of the two sees the other, whichever comes first.
+        """
+        self._passed = position
+        return any(offset < position for offset, _ in self._reach)
+
     async def reach(self, offset: int) -> None:
         """Return once the record at this offset has been folded."""
         if self.position > offset:
             return
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reach.append((offset, reached))
+        if self._passed > offset:
+            self.position = self._passed
+            self._wake()
         await reached
 
     @contextmanager

@@ -33,7 +33,7 @@ from connectors.execution.permit import (
 from connectors.execution.plan import Rules
 from connectors.execution.said import Said
 from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
-from connectors.kafka.config import consumer_config, producer_config
+from connectors.kafka.config import PROMPT_LINGER_MS, consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Place, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
@@ -63,7 +63,7 @@ async def run_execution(
     wiring = settings.wiring
     trading_live = check_permission(wiring, live=live)
     producer = Producer(
-        producer_config(wiring.kafka.bootstrap, linger_ms=wiring.kafka.linger_ms), name="execution"
+        producer_config(wiring.kafka.bootstrap, linger_ms=PROMPT_LINGER_MS), name="execution"
     )
     tape = _place(wiring.kafka, "tape")
     stopped = Path(wiring.execution.stop_file).exists
@@ -87,12 +87,13 @@ async def run_execution(
         )
         if trading_live:
             backend: Backend = await _live_backend(wiring, stack)
-            await _run(wiring, backend, Mirror(PRODUCER), outside, said, jobs, stop, stack)
+            mirror = Mirror(PRODUCER)
         else:
-            paper = _paper_venue(settings, outside)
+            backend = paper = _paper_venue(settings, outside)
             mirror = Mirror(PRODUCER, [paper.ledger.observe])
             paper.attach(mirror)
-            await _run(wiring, paper, mirror, outside, said, [*jobs, paper.run], stop, stack)
+            jobs.append(paper.run)
+        await _run(wiring, backend, mirror, outside, said, producer, jobs, stop, stack)
 
 
 async def _fits(kafka: KafkaWiring, live: bool, stop: asyncio.Event) -> bool:
@@ -129,6 +130,7 @@ async def _run(
     mirror: Mirror,
     outside: Outside,
     said: Said,
+    producer: Producer,
     jobs: Sequence[Job],
     stop: asyncio.Event,
     stack: AsyncExitStack,
@@ -144,7 +146,7 @@ async def _run(
     if backend.name == "paper":
         kinds |= paper_ledger.KINDS
     reader = await _reader(wiring.kafka, {tape: mirror.position}, stack)
-    feed = TapeFeed(reader, tape, mirror, kinds)
+    feed = TapeFeed(reader, tape, mirror, kinds, on_rows=producer.poll)
     said.reads(mirror, lambda: feed.rows_s)
     await feed.catch_up()
     said.tape_read()

@@ -26,8 +26,10 @@ OnAppended = Callable[[int], None]
 Headers = Sequence[tuple[str, bytes]]
 
 FULL_POLL_S = 0.1
-ACK_POLL_FIRST_S = 0.0005
+ACK_POLL_S = 0.001
 ACK_POLL_LAST_S = 0.01
+ACK_SOON_POLLS = 20
+"""Polls at the short interval before they become rarer; an event loop's timers are of 1 ms."""
 IDLE_POLL_S = 0.005
 
 
@@ -42,6 +44,9 @@ class Producer:
         self.delivered: Counter[str] = Counter()
         self._client = confluent_kafka.Producer({**config, **self.health.callbacks()})
         self._failed: KafkaFailed | None = None
+        self._awaited = 0
+        self._ack_polls = 0
+        self._ack_poller: asyncio.Future[None] | None = None
 
     @property
     def outstanding(self) -> int:
@@ -165,8 +170,9 @@ class Producer:
     ) -> int:
         """The same for asyncio: the offset, once acknowledged; waits through outages.
 
-        It polls by itself, at growing intervals up to 10 ms, and needs no other task to do so.
-        Cancelled, the record may still be appended.
+        It needs nobody else to poll: one task does, for all who wait, each millisecond while
+        records were appended just now, then more rarely. Cancelled, the record may still be
+        appended.
         """
         acknowledged: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -177,12 +183,28 @@ class Producer:
         self.append(
             topic, value, key=key, partition=partition, headers=headers, on_appended=resolve
         )
-        pause_s = ACK_POLL_FIRST_S
-        while not acknowledged.done():
-            await asyncio.wait([acknowledged], timeout=pause_s)
+        self._awaited += 1
+        self._ack_polls = 0
+        try:
+            while not acknowledged.done():
+                if self._ack_poller is None or self._ack_poller.done():
+                    self._ack_poller = asyncio.create_task(self._poll_acks())
+                poller = self._ack_poller
+                either: list[asyncio.Future[Any]] = [acknowledged, poller]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if poller.done():
+                    poller.result()
+            return acknowledged.result()
+        finally:
+            self._awaited -= 1
+
+    async def _poll_acks(self) -> None:
+        """Poll until nobody waits; what it raises is raised to everybody who does."""
+        while self._awaited:
+            soon = self._ack_polls < ACK_SOON_POLLS
+            self._ack_polls += 1
+            await asyncio.sleep(ACK_POLL_S if soon else ACK_POLL_LAST_S)
             self.poll()
-            pause_s = min(2 * pause_s, ACK_POLL_LAST_S)
-        return acknowledged.result()
 
     async def keep_polling(self, every_s: float = IDLE_POLL_S) -> NoReturn:
         """Poll for ever; run it in the driver's task group, which a failure then ends."""

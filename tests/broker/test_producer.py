@@ -1,5 +1,6 @@
 """The producer: exact over a killed broker, loud about the first record that is not delivered."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -60,6 +61,30 @@ async def test_an_asyncio_caller_gets_its_offset_without_any_other_task(
         for n in range(5)
     ]
     assert found == [0, 1, 2, 3, 4]
+
+
+async def test_many_asyncio_callers_at_once_get_each_its_own_offset(
+    any_broker: Any, topics: Any
+) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(any_broker.bootstrap))
+    found = await asyncio.gather(
+        *(producer.append_acknowledged(topic, b"%d" % n, key=None, partition=0) for n in range(30))
+    )
+    standing = values(any_broker.bootstrap, topic)
+    assert [standing[offset] for offset in found] == [b"%d" % n for n in range(30)]
+
+
+async def test_a_failure_is_raised_to_every_asyncio_caller_that_waits(
+    kafka: str, topics: Any
+) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(kafka))
+    await producer.append_acknowledged(topic, b"0", key=None, partition=0)
+    waiting = (producer.append_acknowledged(topic, b"1", key=None, partition=7) for _ in range(3))
+    async with asyncio.timeout(30):
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(error) for error in found] == [UndeliveredRecord] * 3
 
 
 def test_every_record_stands_once_and_in_order_after_the_broker_was_killed_twice(
