@@ -9,10 +9,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal
 
-from connectors.execution.answers import believe, must_stop
-from connectors.execution.backend import Backend, Refusal, Seen, Unclear, Unready
+from connectors.execution.answers import Verdict, believe, must_stop
+from connectors.execution.backend import (
+    Backend,
+    Refusal,
+    Seen,
+    Sighting,
+    Signed,
+    Unclear,
+    Unready,
+)
 from connectors.execution.entries import absent, answer, local_refusal, verdict_of
 from connectors.execution.ledger import Life
 from connectors.execution.mirror import Mirror
@@ -45,6 +54,8 @@ HELD_AGAIN_MS: Final = 10_000
 Append = Callable[[Record], Awaitable[int]]
 Checkpoint = Callable[[str], Awaitable[None]]
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
+Rest = Callable[[], Awaitable[Witness]]
+"""What an action is completed by, once the venue has said its part."""
 
 
 class VenueForbids(RuntimeError):
@@ -93,7 +104,11 @@ class Outside:
 
 
 class Sink:
-    """Works on intents over one backend; at most `workers` calls to the venue at a time."""
+    """Works on intents over one backend; at most `workers` calls to the venue at a time.
+
+    A slot is held for the call alone: while one intent's record is on its way to the tape and back,
+    the next one signs or posts.
+    """
 
     def __init__(
         self, *, backend: Backend, mirror: Mirror, rules: Rules, workers: int, outside: Outside
@@ -104,13 +119,14 @@ class Sink:
         self._outside = outside
         self._slots = asyncio.Semaphore(workers)
         self._held: dict[str, int] = {}
+        self._forbidden = False
 
     def now_ms(self) -> int:
         """Own clock."""
         return self._outside.clock_ns() // 1_000_000
 
     async def work(self, request: OrderRequested, stop: asyncio.Event) -> bool:
-        """Bring one intent to its end; False if stopped before. Called once per intent."""
+        """Bring one intent to its end; False if stopped or forbidden before. Once per intent."""
         life = self._mirror.ledger.life(request.intent)
         witness = Witness(met_ms=self.now_ms())
         await self._outside.checkpoint("taken")
@@ -122,9 +138,12 @@ class Sink:
                 await self._wait(action, life)
                 continue
             async with self._slots:
+                if self._forbidden:
+                    return False
                 # Waiting for a slot takes time: what was right before may be late now.
                 action = self._next(life, request, witness)
-                witness = await self._perform(action, life, request, witness)
+                rest = await self._ask(action, life, request, witness)
+            witness = await rest()
         return False
 
     def _next(self, life: Life, request: OrderRequested, witness: Witness) -> Action:
@@ -139,20 +158,37 @@ class Sink:
         with self._mirror.news_of(life.intent) as news:
             await self._outside.pause(news, at_most_ms / 1000)
 
+    async def _ask(
+        self, action: Action, life: Life, request: OrderRequested, witness: Witness
+    ) -> Rest:
+        """Call the venue if the action does; what is left to do then needs no slot."""
+        match action:
+            case Sign():
+                result = await self._backend.sign(request)
+                return partial(self._signed, result, life, request, witness)
+            case Post():
+                signed = self._own(life)
+                sent_ns = self._outside.clock_ns()
+                verdict = await self._backend.post(signed)
+                self._forbidden |= must_stop(verdict)
+                times = (sent_ns, self._outside.clock_ns())
+                return partial(self._posted, signed, verdict, times, witness)
+            case LookUp():
+                signed = self._own(life)
+                asked_ns = self._outside.clock_ns()
+                sighting = await self._backend.look_up(signed, request)
+                times = (asked_ns, self._outside.clock_ns())
+                return partial(self._looked_up, signed, sighting, times, life, witness)
+            case Cancel():
+                witness = await self._cancel(life, witness)
+        return partial(self._perform, action, life, request, witness)
+
     async def _perform(
         self, action: Action, life: Life, request: OrderRequested, witness: Witness
     ) -> Witness:
         match action:
-            case Sign():
-                return await self._sign(life, request, witness)
             case ReadToEnd():
                 return await self._read_to_end(witness)
-            case Post():
-                return await self._post(life, request, witness)
-            case LookUp():
-                return await self._look_up(life, request, witness)
-            case Cancel():
-                return await self._cancel(life, witness)
             case Expire():
                 await self._write(
                     OrderExpired(
@@ -166,8 +202,13 @@ class Sink:
                 await self._write(absent(life, witness))
         return witness
 
-    async def _sign(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
-        result = await self._backend.sign(request)
+    async def _signed(
+        self,
+        result: Signed | Refusal | Unready,
+        life: Life,
+        request: OrderRequested,
+        witness: Witness,
+    ) -> Witness:
         if isinstance(result, Unready):
             log.warning("intent=%s state=unready reason=%r", request.intent, result.reason)
             return replace(witness, not_before_ms=self.now_ms() + self._rules.lookup_every_ms)
@@ -199,11 +240,10 @@ class Sink:
         await self._mirror.reach(end - 1)
         return replace(witness, proof_ms=before_ms)
 
-    async def _post(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
-        signed = self._own(life)
-        sent_ns = self._outside.clock_ns()
-        verdict = await self._backend.post(signed)
-        answered_ns = self._outside.clock_ns()
+    async def _posted(
+        self, signed: OrderSigned, verdict: Verdict, times: tuple[int, int], witness: Witness
+    ) -> Witness:
+        sent_ns, answered_ns = times
         witness = witness.posted(answered_ns // 1_000_000)
         verdict = believe(verdict, only_post=witness.mine and witness.posts == 1)
         self._outside.posted(verdict.outcome, (answered_ns - sent_ns) / 1_000_000_000)
@@ -212,7 +252,7 @@ class Sink:
         await self._write(answer(signed, verdict, proof, sent_ns, answered_ns), "answered")
         log.info(
             "intent=%s order=%s outcome=%s status=%s reason=%r",
-            request.intent,
+            signed.intent,
             signed.order,
             verdict.outcome,
             verdict.status,
@@ -225,11 +265,15 @@ class Sink:
             )
         return witness
 
-    async def _look_up(self, life: Life, request: OrderRequested, witness: Witness) -> Witness:
-        signed = self._own(life)
-        asked_ns = self._outside.clock_ns()
-        sighting = await self._backend.look_up(signed, request)
-        answered_ns = self._outside.clock_ns()
+    async def _looked_up(
+        self,
+        signed: OrderSigned,
+        sighting: Sighting,
+        times: tuple[int, int],
+        life: Life,
+        witness: Witness,
+    ) -> Witness:
+        asked_ns, answered_ns = times
         if isinstance(sighting, Seen):
             verdict = verdict_of(sighting, life)
             if verdict is not None:

@@ -11,7 +11,7 @@ from connectors.execution.answers import Verdict
 from connectors.execution.backend import NotThere, Refusal, Seen, Sighting, Signed, Unready
 from connectors.execution.mirror import Mirror
 from connectors.execution.plan import Rules
-from connectors.execution.sink import Checkpoint, Outside, Pause, Sink, no_checkpoint
+from connectors.execution.sink import Append, Checkpoint, Outside, Pause, Sink, no_checkpoint
 from schemas.codec import decode, encode
 from schemas.records.base import Account, Condition, Intent, OrderHash, Record, Token
 from schemas.records.journal import OrderRequested
@@ -276,10 +276,11 @@ class World:
         checkpoint: Checkpoint = no_checkpoint,
         clock: Callable[[], int] | None = None,
         pause: Pause | None = None,
+        append: Append | None = None,
     ) -> Sink:
         """A fresh executor that has read the tape to its end."""
         outside = Outside(
-            append=self.tape.append,
+            append=append or self.tape.append,
             tape_end=self.tape.end,
             clock_ns=clock or self.clock.ns,
             stopped=lambda: self.stopped,

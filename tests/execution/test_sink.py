@@ -278,6 +278,58 @@ async def test_a_slow_answer_holds_up_no_other_intent_but_never_more_than_worker
     assert len(world.venue.orders) == 6
 
 
+def held_back(
+    world: Any, until: asyncio.Event, late: Callable[[Any], bool]
+) -> Callable[[Any], Awaitable[int]]:
+    """An append to the tape whose acknowledgement comes late for some records."""
+
+    async def append(record: Any) -> int:
+        if late(record):
+            await until.wait()
+        return int(await world.tape.append(record))
+
+    return append
+
+
+async def test_a_record_on_its_way_to_the_tape_holds_no_slot(world: Any, make: Any) -> None:
+    requests = [make.request(intent=f"main:{k}:0") for k in range(5)]
+    acknowledged, never = asyncio.Event(), asyncio.Event()
+    last = requests[4].intent
+    sink = world.sink(append=held_back(world, acknowledged, lambda r: r.intent != last))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for request in requests[:4]:
+            group.create_task(sink.work(request, never))
+        assert await sink.work(requests[4], never)
+        assert len(world.venue.arrived) == 1
+        acknowledged.set()
+    assert len(world.venue.orders) == 5
+
+
+async def test_once_the_venue_forbids_nothing_is_sent_while_that_answer_is_being_written(
+    world: Any, make: Any
+) -> None:
+    forbidden, next_one = make.request(), make.request(intent="main:8:0")
+    answering, written, never = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    answer = Verdict(outcome="refused", status="http_403", reason="region", http_status=403)
+    world.venue.answers = [answer]
+
+    def is_answer(record: Any) -> bool:
+        if isinstance(record, OrderAnswered):
+            answering.set()
+        return isinstance(record, OrderAnswered)
+
+    sink = world.sink(append=held_back(world, written, is_answer))
+    async with asyncio.timeout(10):
+        first = asyncio.create_task(sink.work(forbidden, never))
+        await answering.wait()
+        assert await sink.work(next_one, never) is False
+        written.set()
+        with pytest.raises(VenueForbids, match="403"):
+            await first
+    assert world.venue.arrived == []
+    assert len(world.tape.of(OrderSigned)) == 1
+
+
 async def test_a_stop_leaves_the_intent_to_the_next_start(world: Any, make: Any) -> None:
     stop = asyncio.Event()
     stop.set()
