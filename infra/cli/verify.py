@@ -1,17 +1,29 @@
-"""`truecopy verify`: what we hold against the venue, the journal's chain, the archive's bytes."""
+"""`truecopy verify`: our ledger against the venue, the journal's chain, the archive's bytes."""
 
+import asyncio
 import sys
 from pathlib import Path
 
 import click
 
+from connectors.polymarket.credentials import CredentialsError
+from connectors.polymarket.rest import Rest
 from infra.cli.lazy import LazySettings
 from infra.inspect.human import printable
+from infra.proof.against_venue import Difference, differences, lasting
 from infra.proof.archived import Archive
 from infra.proof.chain import Chain, ChainBroken
+from infra.proof.ledger import ledger_of
 from infra.proof.recordings import KafkaRecording, Recording
 from infra.proof.rim import from_option, opened, plainly
 from infra.proof.sameness import compared
+from infra.proof.venue_view import VenueReader, VenueUnreadable
+from schemas.settings import SettingsError
+from schemas.wiring import Wiring
+
+LOOKS = 3
+PAUSE_S = 5.0
+"""A fill needs that long at most to reach the tape by one of its feeds, seen on the sandbox."""
 
 
 @click.command("verify")
@@ -26,16 +38,59 @@ from infra.proof.sameness import compared
 def verify_command(
     settings: LazySettings, source: str, tail: bool, journal: bool, archive: Path | None
 ) -> None:
-    """Check that the records hold; exit 1 at the first difference."""
-    kafka = settings().wiring.kafka
+    """Our ledger against the venue, read only: trades, open orders, positions, balance.
+
+    With --journal or --archive the records themselves. Exit 1 on any difference.
+    """
+    wiring = settings().wiring
+    kafka = wiring.kafka
     with plainly(kafka):
         if archive is not None:
             holds = _archive(Archive(archive, kafka.shard), KafkaRecording(kafka))
         elif journal:
             holds = _chains(opened(kafka, source, tail))
         else:
-            raise click.UsageError("name what to verify: --journal or --archive DIR")
+            holds = _venue(wiring, opened(kafka, source, tail))
     sys.exit(0 if holds else 1)
+
+
+def _venue(wiring: Wiring, recording: Recording) -> bool:
+    """Look until nothing differs, or until what differs has stayed."""
+    if wiring.execution.backend == "paper":
+        raise click.ClickException(
+            "execution.backend is 'paper': its account is made of the tape's own records, and no "
+            "venue knows it, so there is nothing to compare with"
+        )
+    try:
+        found, looks = asyncio.run(_looked(wiring, recording))
+    except (VenueUnreadable, CredentialsError, SettingsError) as error:
+        raise click.ClickException(f"{type(error).__name__}: {error}") from error
+    for each in found:
+        click.secho(f"{each.about} {each.id}", fg="red")
+        click.echo(f"  ours   {printable(each.ours)}")
+        click.echo(f"  venue  {printable(each.venue)}")
+        click.echo(f"  from   {printable(each.evidence)}")
+    click.echo(
+        f"{len(found)} differences that stayed in {looks} looks" if found else "no difference"
+    )
+    return not found
+
+
+async def _looked(wiring: Wiring, recording: Recording) -> tuple[tuple[Difference, ...], int]:
+    looks: list[tuple[Difference, ...]] = []
+    async with Rest(per_second=wiring.account.rest_per_second) as rest:
+        for _ in range(LOOKS):
+            if looks:
+                await asyncio.sleep(PAUSE_S)
+            began = next(recording.rows("tape", 0, 1))[0].timestamp_ms
+            reader = VenueReader(wiring, rest, since_ms=began)
+            view = await reader.read()
+            # Afterwards, so that what the venue just told has had time to reach the tape.
+            ledger = await asyncio.to_thread(ledger_of, recording, reader.account)
+            looks.append(differences(ledger, view))
+            if not lasting(looks):
+                break
+    return lasting(looks), len(looks)
 
 
 def _chains(recording: Recording) -> bool:
