@@ -144,6 +144,17 @@ def _lock(directory: Path) -> int:
     return lock_fd
 
 
+def identity_in(directory: Path) -> Identity | None:
+    """Whose snapshot lies there, None if nothing says so; raises StartRefused if it is garbled."""
+    file = directory / IDENTITY_FILE
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Identity)
+    except msgspec.MsgspecError as error:
+        raise StartRefused(f"{file} cannot be read ({error}). Remove {directory}; {FIX}") from error
+
+
 def _check_identity(directory: Path, identity: Identity) -> None:
     file = directory / IDENTITY_FILE
     if not file.exists():
@@ -154,10 +165,8 @@ def _check_identity(directory: Path, identity: Identity) -> None:
             )
         _write_durably(file, msgspec.json.encode(identity))
         return
-    try:
-        found = msgspec.json.decode(file.read_bytes(), type=Identity)
-    except msgspec.MsgspecError as error:
-        raise StartRefused(f"{file} cannot be read ({error}). Remove {directory}; {FIX}") from error
+    found = identity_in(directory)
+    assert found is not None, "it exists"
     if found != identity and found == msgspec.structs.replace(identity, rules=found.rules):
         raise StartRefused(
             f"recovery directory {directory} is a snapshot of rules {found.rules}, this release "

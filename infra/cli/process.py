@@ -10,8 +10,10 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import uvloop
 
 from connectors.telemetry.server import Telemetry
@@ -19,6 +21,10 @@ from infra.cli.lazy import LazySettings
 from infra.cli.served import served
 from infra.tape import NoTape, apply_policy, genesis
 from schemas.settings import Settings, SettingsError
+from schemas.wiring import KafkaWiring
+
+if TYPE_CHECKING:
+    from flows.engine.recovery import Identity
 
 FLOW_HUNG_S = 30.0
 """The worker does not turn while it pickles a snapshot or folds a batch."""
@@ -52,7 +58,6 @@ def flow(settings: Callable[[], Settings]) -> None:
     from flows.copytrade import build, hub_of, writing_fence
     from flows.core import RULES
     from flows.engine.launch import run
-    from flows.engine.recovery import Identity
     from flows.engine.takeover import refuse_other_rules
     from flows.flow_meter import FlowMeter, export_flow
 
@@ -62,28 +67,35 @@ def flow(settings: Callable[[], Settings]) -> None:
     telemetry = Telemetry("flow", rules=RULES, hung_s=FLOW_HUNG_S)
     export_flow(telemetry, meter, hub, wiring.kafka.prefix)
     with served(telemetry, wiring.health):
-        try:
-            begun = genesis(wiring.kafka)
-        except NoTape as error:
-            raise click.ClickException(str(error)) from error
-        if begun is None:
-            raise click.ClickException("the tape is empty: `truecopy policy apply` begins it")
+        recovery_dir = Path(wiring.flow.recovery_dir)
+        begun = _begun(wiring.kafka, recovery_dir)
         code = run(
             build(wiring, hub=hub, fence=writing_fence(wiring, hub), meter=meter),
             stop=stop,
             epoch_s=wiring.flow.epoch_s,
-            recovery_dir=Path(wiring.flow.recovery_dir),
-            identity=Identity(
-                tape_id=begun.tape_id,
-                schema_version=begun.schema,
-                partition=wiring.kafka.shard,
-                rules=RULES,
-            ),
+            recovery_dir=recovery_dir,
+            identity=msgspec.structs.replace(begun, partition=wiring.kafka.shard, rules=RULES),
             on_fresh=lambda: refuse_other_rules(
                 hub, f"{wiring.kafka.prefix}journal", wiring.kafka.shard, RULES
             ),
         )
     sys.exit(code)
+
+
+def _begun(kafka: KafkaWiring, recovery_dir: Path) -> "Identity":
+    """Whose tape this is: its Genesis says, or once that left Kafka, the snapshot."""
+    from flows.engine.recovery import Identity, identity_in
+
+    try:
+        found = genesis(kafka)
+    except NoTape as error:
+        known = identity_in(recovery_dir)
+        if known is None:
+            raise click.ClickException(str(error)) from error
+        return known
+    if found is None:
+        raise click.ClickException("the tape is empty: `truecopy policy apply` begins it")
+    return Identity(tape_id=found.tape_id, schema_version=found.schema, partition=kafka.shard)
 
 
 @click.group()
