@@ -79,7 +79,7 @@ SECTIONS: tuple[tuple[str, str, Keys], ...] = (
             "bootstrap": "host:port of the brokers, with commas between",
             "prefix": "before every topic name; paper and live never share a tape",
             "shard": "partition of the tape; one account, one shard",
-            "linger_ms": "ms a producer waits for company",
+            "linger_ms": "ms a connector's producer waits for company",
         },
     ),
     (

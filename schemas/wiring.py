@@ -22,8 +22,9 @@ class _Wiring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class KafkaWiring(_Wiring, frozen=True):
     """bootstrap: host:port list. prefix goes before every topic name. shard: tape partition.
 
-    linger_ms: how long a producer waits for company. fetch_wait_ms: longest wait of a fetch; the
-    embedded broker never wakes a waiting fetch, so it wants 5.
+    linger_ms: how long a connector's producer waits for company; flow and execution do not wait.
+    fetch_wait_ms: longest wait of a fetch; the embedded broker never wakes a waiting fetch, so it
+    wants 5.
     """
 
     bootstrap: str = "127.0.0.1:9092"
