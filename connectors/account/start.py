@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.kafka.consumer import BEGINNING, PartitionReader
-from connectors.kafka.tape import tape_began_ms
+from connectors.kafka.tape import other_fills, tape_began_ms
 from schemas import codec
 from schemas.records.journal import Cursor
+from schemas.settings import SettingsError
 from schemas.wiring import KafkaWiring
 
 LOG = logging.getLogger(__name__)
@@ -31,8 +32,11 @@ class Begun:
 def begun(
     config: Mapping[str, Any], kafka: KafkaWiring, feed: str, subject: str, stop: threading.Event
 ) -> Begun:
-    """Both, from Kafka; raises WaitEnded once stop is set."""
-    tape_ms = tape_began_ms(config, (kafka.prefix + "tape", kafka.shard), stop)
+    """Both, from Kafka. Raises SettingsError on a tape of paper fills, WaitEnded once stopped."""
+    tape = (kafka.prefix + "tape", kafka.shard)
+    tape_ms = tape_began_ms(config, tape, stop)
+    if refused := other_fills(config, tape, stop, live=True):
+        raise SettingsError(f"{refused}. See RUNBOOK.md#live-refused")
     upto_ms = _cursor(config, (kafka.prefix + "cursors", 0), feed, subject, stop)
     LOG.info("tape_began_ms=%d cursor_ms=%s", tape_ms, upto_ms)
     return Begun(tape_ms=tape_ms, upto_ms=upto_ms)

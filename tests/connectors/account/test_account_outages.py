@@ -1,6 +1,7 @@
 """What goes wrong around the account connector: sockets, venue, broker, and itself."""
 
 import asyncio
+import functools
 import threading
 import time
 
@@ -11,8 +12,10 @@ from connectors.kafka.config import consumer_config
 from connectors.kafka.consumer import WaitEnded
 from connectors.kafka.errors import UndeliveredRecord
 from infra.embedded import EmbeddedBroker
+from infra.tape import TapeWriter
 from schemas.records.own import OwnFill
 from schemas.records.system import ConnectorStarted, Genesis, Tick
+from schemas.settings import SettingsError
 
 NOBODY = "ws://127.0.0.1:9"
 EVERYTHING = {
@@ -225,6 +228,18 @@ async def test_waiting_for_a_tape_leaves_no_thread_behind(new_tape) -> None:
     halt.set()
     with pytest.raises(WaitEnded, match="tape"):
         await asyncio.wait_for(waiting, 2)
+
+
+async def test_real_fills_are_not_put_on_a_tape_of_paper_fills(new_tape) -> None:
+    kafka = new_tape()
+    config = consumer_config(kafka.bootstrap, fetch_wait_ms=5)
+    look = functools.partial(begun, config, kafka, "own_trades", "main", threading.Event())
+    tape = TapeWriter(kafka, "test")
+    tape.append(ConnectorStarted(producer="public", role="public"), "public")
+    assert (await asyncio.to_thread(look)).upto_ms is None
+    tape.append(ConnectorStarted(producer="paper", role="paper"), "paper")
+    with pytest.raises(SettingsError, match="has paper fills, which would count as live ones"):
+        await asyncio.to_thread(look)
 
 
 async def _second_up(stage) -> None:
