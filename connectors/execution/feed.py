@@ -110,7 +110,8 @@ class TapeFeed:
             if rows:
                 self.rows_s = time.monotonic()
             wanted = [row for row in rows if self._wants(row)]
-            if wanted or time.monotonic() >= deadline:
+            # A reader that has nothing has waited already.
+            if wanted or not rows or time.monotonic() >= deadline:
                 return wanted, position
             if self._mirror.passes(position):
                 return [], position
