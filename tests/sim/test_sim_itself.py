@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 
-from tests.sim import campaign
-from tests.sim.campaign import ROOT, shrunk
+import pytest
+
+from tests.sim import campaign, mutants_acting, mutants_seeing
+from tests.sim.campaign import ROOT, run_seed, shrunk
 from tests.sim.mischief import Fault
+from tests.sim.mutants import MUTANTS
+
+PLANTED_IN = mutants_acting, mutants_seeing
 
 DIGESTS = """
 import sys, json
@@ -52,3 +57,24 @@ def test_a_failure_names_its_seed_the_commit_and_the_one_command() -> None:
     assert "seed 77" in text
     assert campaign.commit() in text
     assert "make sim SEEDS=1 SEED_BASE=77" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("failed_not_reversed", 4), ("token_freed_at_the_answer", 0), ("merge_ignored", 5)],
+)
+def test_a_planted_bug_breaks_a_world_that_is_clean_without_it(name: str, seed: int) -> None:
+    """A few of `make sim-mutants`, so that the simulator cannot lose its teeth unnoticed."""
+    with MUTANTS[name].planted():
+        assert run_seed(seed).broken
+    assert not run_seed(seed).broken
+
+
+def test_there_are_at_least_25_mutants_and_each_leaves_no_trace() -> None:
+    assert len(MUTANTS) >= 25
+    for mutant in MUTANTS.values():
+        places = [(owner, name) for owner, name, _ in mutant.patches()]
+        before = [getattr(owner, name) for owner, name in places]
+        with mutant.planted():
+            pass
+        assert [getattr(owner, name) for owner, name in places] == before

@@ -5,17 +5,11 @@ is chance comes from the seed; the same seed gives the same tape, byte for byte.
 """
 
 import asyncio
-import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-import connectors.account.main
-import connectors.polymarket.stream
-import connectors.public.main
 from connectors.polymarket.credentials import Credentials
 from flows.engine.errors import Superseded
 from infra.sandbox.records import Emission
@@ -27,6 +21,7 @@ from tests.sim.books_model import DrawnRecordings
 from tests.sim.broker_model import Broker, SimProducer
 from tests.sim.clockwork import VirtualLoop, run_virtually
 from tests.sim.desk import Arrivals, SimBackend
+from tests.sim.fixed_points import outside
 from tests.sim.mischief import Fault, Mischief
 from tests.sim.network import Network
 from tests.sim.options import BEGIN_MS, CALM_MS, CALMS, TROUBLE_MS, Options
@@ -34,8 +29,6 @@ from tests.sim.processes import Flow, FlowHub, FlowSnapshot
 from tests.sim.town import Town
 
 ORIGIN_NS = 1_790_000_000_000_000_000
-TIMER_S = 0.1
-"""Half as often as the product looks what is due by time: half the cost."""
 FORGOTTEN = ("raw.", "dead")
 LOOK_S = 0.1
 TIMED = ("cut", "freeze", "rest_slow")
@@ -104,31 +97,8 @@ class World:
 
     def run(self) -> None:
         """From the first record to the last; raises what the judge finds, or a process's error."""
-        with self._outside():
+        with outside(self.options.seed, self.network.connect, self.clock_ns):
             run_virtually(self.loop, self._main())
-
-    @contextmanager
-    def _outside(self) -> Iterator[None]:
-        """The product's few fixed points: the socket library, two clocks, the backoff's dice."""
-        random.seed(self.options.seed)
-        logging.disable(logging.CRITICAL)
-        stream, clocks = connectors.polymarket.stream, {}
-        for name, module in (
-            ("public", connectors.public.main),
-            ("account", connectors.account.main),
-        ):
-            clocks[module] = module.time  # type: ignore[attr-defined]
-            module.time = SimpleNamespace(time_ns=self.clock_ns(name))  # type: ignore[attr-defined]
-        connect, stream.connect = stream.connect, self.network.connect  # type: ignore[assignment]
-        timer_s, stream.TIMER_S = stream.TIMER_S, TIMER_S  # type: ignore[misc]
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
-            stream.connect = connect
-            stream.TIMER_S = timer_s  # type: ignore[misc]
-            for module, time in clocks.items():
-                module.time = time  # type: ignore[attr-defined]
 
     async def _main(self) -> None:
         venue = self.loop.create_task(self.town.run())
