@@ -145,7 +145,8 @@ class Judge:
             if order.shares_micro > ours.proven(token):
                 raise self.broken("sells_only_what_is_confirmed", order.intent)
             return
-        after = order.position_micro + order.in_flight_micro + order.shares_micro
+        ours_now = order.position_micro - order.kept_micro
+        after = ours_now + order.in_flight_micro + order.shares_micro
         if after > order.target_micro:
             raise self.broken("no_buy_beyond_the_target", order.intent)
         self._caps(order)
@@ -220,7 +221,8 @@ class Judge:
                     share.shares_micro
                     for share in shares_of(account, plan.leaders, plan.markets, token)
                 )
-                gap = wanted - account.held_micro(token) - account.in_flight_micro(token)
+                ours = account.held_micro(token) - account.kept_micro(token)
+                gap = wanted - ours - account.in_flight_micro(token)
                 least = known.meta.min_shares_micro if known is not None else MIN_UNKNOWN
                 due = abs(gap) >= band(wanted, plan.policy.band_micro, least)
                 answered = token in account.working or token in account.holds

@@ -200,7 +200,13 @@ def quotes_not_compared() -> list[Patch]:
 
 @mutant("REST books are believed whatever the socket said")
 def ghost_books_believed() -> list[Patch]:
-    return [(tracked, "echo_of", lambda change: None)]
+    install = tracked.TrackedBook.install_answer
+
+    def blindly(self: Any, answer: Any) -> Any:
+        self.quoted = self.framed = None
+        return install(self, answer)
+
+    return [(tracked.TrackedBook, "install_answer", blindly)]
 
 
 @mutant(

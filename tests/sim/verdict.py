@@ -109,7 +109,7 @@ def _gaps(judge: "Judge") -> None:
         if hold is not None and not hold.reason.startswith(POLICY_HOLDS):
             raise judge.late("trouble_passes", f"{token[-6:]}: {hold.reason}")
         wanted = sum(s.shares_micro for s in shares_of(account, plan.leaders, plan.markets, token))
-        gap = wanted - account.held_micro(token)
+        gap = wanted - account.held_micro(token) + account.kept_micro(token)
         least = max(market.min_shares_micro, band(wanted, plan.policy.band_micro, 0))
         if hold is None and abs(gap) > least:
             raise judge.late("gaps_close", f"{token[-6:]}: {gap} and no hold")
