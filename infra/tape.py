@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Generator
 
 from connectors.kafka.config import consumer_config, producer_config
-from connectors.kafka.consumer import PartitionReader, Row
+from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
 from connectors.kafka.producer import Producer
 from schemas import codec
 from schemas.policy import PolicyDocument
@@ -35,7 +35,8 @@ def open_reader(kafka: KafkaWiring, topic: str, *, offset: int, partition: int) 
 
 def bounds(kafka: KafkaWiring, topic: str, partition: int) -> tuple[int, int]:
     """First offset of a partition and the one after its last."""
-    reader = open_reader(kafka, topic, offset=0, partition=partition)
+    # Not from 0: a reader of an offset that has left the log sometimes never closes (librdkafka).
+    reader = open_reader(kafka, topic, offset=BEGINNING, partition=partition)
     try:
         return reader.watermarks(f"{kafka.prefix}{topic}", partition)
     finally:
@@ -61,7 +62,7 @@ def rows_now(
 
 def genesis(kafka: KafkaWiring) -> Genesis | None:
     """The first record of the shard's tape, None while the tape is empty; raises NoTape."""
-    reader = open_reader(kafka, "tape", offset=0, partition=kafka.shard)
+    reader = open_reader(kafka, "tape", offset=BEGINNING, partition=kafka.shard)
     try:
         low, end = reader.watermarks(f"{kafka.prefix}tape", kafka.shard)
         if low:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from connectors.kafka.config import PROMPT_LINGER_MS, Health, consumer_config, producer_config
-from connectors.kafka.consumer import PartitionReader
+from connectors.kafka.consumer import BEGINNING, PartitionReader
 from connectors.kafka.producer import Producer
 
 FLUSH_S = 0.5
@@ -85,7 +85,8 @@ class Hub:
 
         Waits through an outage; raises WaitEnded once `stop` is set.
         """
-        start = {(topic, partition): 0}
+        # Not from 0: librdkafka sometimes never closes a reader whose offset has left the log.
+        start = {(topic, partition): BEGINNING}
         with PartitionReader(self._reading(), start, stop=self.stop) as reader:
             return reader.watermarks(topic, partition)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from connectors.kafka.consumer import PartitionReader, Row
+from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
 from flows.exporting.places import KEPT
 from infra.tape import open_reader
 from schemas import codec
@@ -61,7 +61,9 @@ class KafkaRecording:
 
     def span(self, topic: str) -> Span:
         """The partition's watermarks."""
-        with self._reader(topic, 0) as reader:
+        # From the beginning there is, not from 0: librdkafka sometimes never closes a reader whose
+        # offset has left the log (1 of 887 tries).
+        with self._reader(topic, BEGINNING) as reader:
             return Span(*reader.watermarks(f"{self._kafka.prefix}{topic}", self.partition))
 
     def rows(self, topic: str, start: int = 0, end: int | None = None) -> Iterator[list[Row]]:
