@@ -94,8 +94,7 @@ class Archive:
         self, topic: str, start: int = 0, end: int | None = None
     ) -> Iterator[list[tuple[int, bytes]]]:
         """(offset, value) of the same."""
-        for found in self._merged(topic, LEAN, start, end):
-            yield [(offset, value) for offset, value in found]
+        yield from self._merged(topic, LEAN, start, end)
 
     def _merged(
         self, topic: str, columns: tuple[str, ...], start: int, end: int | None
@@ -108,8 +107,10 @@ class Archive:
             if not inside:
                 continue
             if topic in KEPT:
-                contiguous(topic, [row[0] for row in inside], due, self.name)
-                due = inside[-1][0] + 1
+                first, last = inside[0][0], inside[-1][0]
+                if first != due or last - first != len(inside) - 1:
+                    contiguous(topic, [row[0] for row in inside], due, self.name)
+                due = last + 1
             yield inside
 
     def _ordered(
