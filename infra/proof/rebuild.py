@@ -9,7 +9,7 @@ be made again here: that is refused, since a release with those rules can.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flows.core.fold import FoldState
@@ -98,16 +98,12 @@ class _Rebuild:
     def take(self, offset: int, record: Record) -> None:
         """Fold the next tape record."""
         links, orders = self._journal.at(offset), self._orders.at(offset)
-        if links:
-            self._last_rules = links[-1].envelope.rules
         if not self._journal.ended:
             self._taken_in(offset, record, links, orders)
-        elif self._last_rules in (None, self._rules.version):
-            self._decided(offset, record, links, orders)
-        elif links or orders:
+        elif self._by_others(links):
             self._completed(offset, record, links, orders)
         else:
-            self._ours(offset, decide(self.made.state, offset, record, self._rules))
+            self._decided(offset, record, links, orders)
         self.made.next_offset = offset + 1
 
     def finish(self) -> Rebuilt:
@@ -142,10 +138,17 @@ class _Rebuild:
             _check_prefix(offset, topic, made, standing)
             self.made.missing += made[len(standing) :]
 
+    def _by_others(self, links: list[Link]) -> bool:
+        """Whether other rules had a part in what stands at this record, or stand last of all."""
+        if not links:
+            return self._last_rules not in (None, self._rules.version)
+        self._last_rules = links[-1].envelope.rules
+        return any(link.envelope.rules != self._rules.version for link in links)
+
     def _completed(
         self, offset: int, record: Record, links: list[Link], orders: list[Link]
     ) -> None:
-        if not self._orders.ended or len(orders) > len(asked(links)):
+        if len(orders) > len(asked(links)):
             raise RebuildRefused(
                 f"orders decided by rules {self._last_rules} at tape offset {offset} stand without "
                 f"their journal records, and this release has rules {self._rules.version}: run "
@@ -155,11 +158,7 @@ class _Rebuild:
         standing = [link.event for link in links]
         rest = complete(self.made.state, offset, record, standing, self._rules)
         self._book(offset, links, orders)
-        self._ours(offset, rest)
-
-    def _ours(self, offset: int, events: Sequence[Record]) -> None:
-        """Decided now, by rules that are not those of the journal so far."""
-        out = sealed(self.made.state, offset, events, self._rules)
+        out = sealed(self.made.state, offset, rest, self._rules)
         self.made.missing += [each for each in out if each.topic != "watch"]
 
     def _book(self, offset: int, links: list[Link], orders: list[Link]) -> None:

@@ -109,6 +109,20 @@ def test_other_rules_take_over_without_changing_a_byte_that_stands(
     assert not again.missing
 
 
+@pytest.mark.parametrize("share", CUTS)
+def test_a_rebuild_that_was_killed_while_it_appended_is_done_again_alike(
+    recording, lines, other_rules, share
+) -> None:
+    """The record at which the rules change has events of both; each cut of the rest is tried."""
+    stood = after_journal(recording, lines, int(len(lines) * share))
+    stood = stood.cut("journal", len(stood.topics["journal"]) - 1)
+    whole = rebuild(stood.copy(), rules=other_rules)
+    for count in range(len(whole.missing) + 1):
+        again = rebuild(stood.copy().write(whole.missing[:count]), rules=other_rules)
+        assert again.missing == whole.missing[count:]
+        assert state_digest(again.state) == state_digest(whole.state)
+
+
 def test_the_other_rules_would_have_decided_otherwise(recording, made, lines, other_rules) -> None:
     ours = [row.value for row in recording.topics["orders"]]
     theirs = [row.value for row in made(lines, other_rules).topics["orders"]]
