@@ -21,7 +21,12 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka.config import READER, Health, consumer_config
-from connectors.kafka.consumer import ANSWER_TIMEOUT_S, PartitionReader, wait_through
+from connectors.kafka.consumer import (
+    ANSWER_TIMEOUT_S,
+    BEGINNING,
+    PartitionReader,
+    wait_through,
+)
 from connectors.kafka.errors import TopicMissing, Verdict, classify, stop_if_fatal
 from flows.engine.contiguous import Contiguity
 from flows.engine.errors import StartRefused
@@ -91,7 +96,8 @@ def genesis_of(kafka: KafkaWiring, *, stop: threading.Event) -> Genesis | None:
     """
     topic = f"{kafka.prefix}tape"
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
-    with PartitionReader(config, {(topic, 0): 0}, stop=stop) as reader:
+    # A reader of an offset that has left the log may hang when it is closed.
+    with PartitionReader(config, {(topic, 0): BEGINNING}, stop=stop) as reader:
         low, end = reader.watermarks(topic, 0)
         if low > 0:
             return None

@@ -14,7 +14,7 @@ DOCUMENTS = [
     "README.md",
     "ARCHITECTURE.md",
     "RUNBOOK.md",
-    *(f"docs/{name}.md" for name in ("deploy", "telemetry", "export", "topics")),
+    *(f"docs/{name}.md" for name in ("deploy", "telemetry", "export", "proof", "topics")),
 ]
 PATH = re.compile(r"`((?:schemas|flows|connectors|infra|tests|docs)/[\w./-]*)`")
 COMMAND = re.compile(r"truecopy (?:--config \S+ )?([a-z]+)")

@@ -15,6 +15,8 @@ import msgspec
 from connectors.execution.client_open import ApiCredentials
 from schemas.wiring import VenueWiring, Wiring
 
+KEY_FILE: Final = "key file"
+CREDENTIALS_FILE: Final = "credentials file"
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -29,7 +31,7 @@ class _CredentialsFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def check_permission(wiring: Wiring, *, live: bool) -> bool:
-    """Whether to trade live (else paper). Raises NotPermitted."""
+    """Whether to trade live (else paper); no file is opened. Raises NotPermitted."""
     backend = wiring.execution.backend
     if backend not in ("paper", "live"):
         raise NotPermitted(f'execution.backend is {backend!r}; it must be "paper" or "live"')
@@ -45,6 +47,9 @@ def check_permission(wiring: Wiring, *, live: bool) -> bool:
     if not wiring.account.wallet:
         raise NotPermitted("live needs account.wallet, the address that holds the funds")
     check_loopback(wiring.venue)
+    # Before anything is waited for: the tape, say, whose end a refused process need not know.
+    check_private(wiring.execution.key_file, KEY_FILE)
+    check_private(wiring.execution.credentials_file, CREDENTIALS_FILE)
     return True
 
 
@@ -82,7 +87,7 @@ def read_private(path: str, what: str) -> str:
 
 def read_credentials(path: str) -> ApiCredentials:
     """API credentials from their private file. Raises NotPermitted without quoting any."""
-    text = read_private(path, "credentials file")
+    text = read_private(path, CREDENTIALS_FILE)
     try:
         found = msgspec.json.decode(text.encode(), type=_CredentialsFile)
     except msgspec.MsgspecError:

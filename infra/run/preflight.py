@@ -52,7 +52,6 @@ def check_mode(wiring: Wiring, *, live: bool) -> None:
 
     try:
         check_permission(wiring, live=live)
-        check_private(wiring.execution.key_file, "key file")
         for section in (wiring.execution, wiring.account):
             if not section.credentials_file:
                 raise NotPermitted("live needs account.credentials_file, which is not set")

@@ -119,9 +119,13 @@ async def test_a_killed_process_is_started_again_and_a_stop_ends_them_all(
         assert await asyncio.wait_for(run.ends, WAIT_S) == Verdict()
 
 
-async def test_a_process_that_says_it_is_ill_is_ended_and_started_again(tmp_path: Path) -> None:
+async def test_a_process_that_says_it_is_ill_is_ended_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     async with running(tmp_path) as run:
-        await run.up()
+        # The driver itself must have seen it well: one that never was has longer to become so.
+        await run.until(lambda: "child=flow state=ready" in caplog.text, "the flow's readiness")
         before = run.pid("flow")
         (tmp_path / "flow.ill").touch()
         await run.until(lambda: run.pid("flow") != before, "the restart")
