@@ -2,8 +2,8 @@
 
 The flow has folded the same number of records at every size; the public connector mirrors every
 token and reads every leader of a venue where nothing happens, with books of 40 levels a side;
-execution is the paper one, on the same tape; the account connector waits. Resident means what the
-kernel counts for a process, pages that processes share counted for each.
+execution is the paper one, on a tape of the same records; the account connector waits. Resident
+means what the kernel counts for a process, pages that processes share counted for each.
 """
 
 import json
@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 from figures import Figure
 from scene import ACCOUNT, WALLET, Scene, Shape
 from stand import (
@@ -33,7 +34,9 @@ from flows.core import RULES
 from infra.children import Child
 from infra.tape import rows_now
 from schemas import codec
+from schemas.records.base import Record
 from schemas.records.journal import Watch
+from schemas.records.system import ConnectorStarted
 from schemas.wiring import KafkaWiring
 
 PART = "memory"
@@ -142,11 +145,24 @@ def sizes_mb(bootstrap: str, tape: Tape) -> Sizes:
         public = process("public", "connectors", "public")
         wait_for("every book and market", lambda: _mirrored(kafka, tape) >= shape.tokens, public)
         account = process("account", "connectors", "account")
-        execution = process("execution", "execution")
-        for child, producer in ((account, "account"), (execution, "paper")):
-            wait_for("Ticks", lambda p=producer: _ticked(kafka, tape, p), child)  # type: ignore[misc]
+        wait_for("its Ticks", lambda: _ticked(kafka, tape, "account"), account)
+        # Paper execution refuses a tape of real fills: it has one of its own.
+        aside = folder / "paper"
+        aside.mkdir()
+        paper = stack.enter_context(shard(bootstrap))
+        put(paper, [_on_paper(record) for record in tape.records])
+        own = settings(paper, aside, _settings(venue, aside))
+        execution = stack.enter_context(running("execution", aside, own, "execution"))
+        wait_for("its Ticks", lambda: _ticked(paper, tape, "paper"), execution)
         children = {"public": public, "account": account, "execution, paper": execution}
         return sizes | {name: resident_mb(child) for name, child in children.items()}
+
+
+def _on_paper(record: Record) -> Record:
+    """The same record on a tape whose account is played by the paper venue."""
+    if isinstance(record, ConnectorStarted) and record.role == "account":
+        return msgspec.structs.replace(record, role="paper")
+    return record
 
 
 def _settings(venue: Child, folder: Path) -> str:
