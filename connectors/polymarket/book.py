@@ -12,7 +12,7 @@ change with the newest stamp.
 from bisect import bisect_left, insort
 from typing import Final
 
-from connectors.polymarket.wire import PRICES, SIZES, BadValue, Known
+from connectors.polymarket.wire import PRICES, SIZES, BadValue, Known, tick_micro
 from connectors.polymarket.wire_market import Book, Change, Level
 from schemas.units import MICRO
 
@@ -52,8 +52,7 @@ class Mirror:
         """Replace everything by a snapshot; raises BadValue and changes nothing if it is broken."""
         text: dict[int, str] = {}
         bids, asks = _side(book.bids, text), _side(book.asks, text)
-        if book.tick_size:
-            self.tick_micro = PRICES[book.tick_size]
+        self.tick_micro = tick_micro(book.tick_size) if book.tick_size else self.tick_micro
         self.bids, self.asks, self.price_text = bids, asks, text
         self.bid_ms, self.ask_ms = {}, {}
         self.bid_order, self.ask_order = sorted(bids), sorted(asks)

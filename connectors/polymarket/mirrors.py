@@ -21,7 +21,7 @@ from connectors.polymarket.effects import (
     Send,
 )
 from connectors.polymarket.tracked import GRACE_MS, Check, TrackedBook
-from connectors.polymarket.wire import BadValue, epoch_ms, price_micro
+from connectors.polymarket.wire import BadValue, epoch_ms, tick_micro
 from connectors.polymarket.wire_market import (
     Book,
     BookFrame,
@@ -194,8 +194,9 @@ class Mirrors:
             return []
         effects = self._end(book.token, "tick_size_change", recv_ns // NS)
         book.framed = None  # a snapshot on the old grid says nothing of quotes on the new one
+        book.mirror.tick_micro = None  # if the new one cannot be read, REST has to say it
         try:
-            book.mirror.tick_micro = price_micro(frame.new_tick_size)
+            book.mirror.tick_micro = tick_micro(frame.new_tick_size)
             book.mirror.as_of_ms = max(book.mirror.as_of_ms, epoch_ms(frame.timestamp))
         except BadValue as error:
             return [*effects, *self._broken(book, str(error), repr(frame), recv_ns)]

@@ -14,7 +14,11 @@ import msgspec
 from schemas.records.base import Condition, Wallet
 from schemas.units import MICRO, UnitError, parse_micro
 
-JSON_MAX_QUOTED = 240
+QUOTED_MAX: Final = 240
+DIGITS_MAX: Final = 40
+"""Digits of a whole number that mean something; Python itself refuses to read 4,300."""
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not what they should be; the last: nested too deep."""
 T = TypeVar("T")
 
 
@@ -74,6 +78,14 @@ def _read_price(text: str) -> int:
     return price
 
 
+def tick_micro(text: str) -> int:
+    """Grid of prices in micro-USD, inside (0, 1); raises BadValue."""
+    tick = PRICES[text]
+    if not 0 < tick < MICRO:
+        raise BadValue(f"tick size {text!r} is not between 0 and 1")
+    return tick
+
+
 def size_micro(text: str) -> int:
     """Size text to micro-shares, not negative; raises BadValue."""
     return SIZES[text]
@@ -81,9 +93,10 @@ def size_micro(text: str) -> int:
 
 def _read_size(text: str) -> int:
     whole, dot, part = text.partition(".")
-    if whole.isdecimal() and len(part) <= 6 and (part.isdecimal() if dot else not part):
+    decimals = len(part) <= 6 and (part.isdecimal() if dot else not part)
+    if whole.isdecimal() and len(whole) <= DIGITS_MAX and decimals:
         return int(whole) * MICRO + int(part.ljust(6, "0") if part else 0)
-    raise BadValue(f"size {text!r} is not a decimal number of at most six places")
+    raise BadValue(f"size {text[:QUOTED_MAX]!r} is not a decimal number of at most six places")
 
 
 PRICES: Final[Known[int]] = Known(_read_price, 16_384)
@@ -143,4 +156,4 @@ def cash_micro(size: Decimal, price: Decimal) -> int:
 
 def unreadable(error: Exception, raw: bytes) -> Unreadable:
     """What could not be decoded, with the decoder's own words."""
-    return Unreadable(f"{type(error).__name__}: {error}"[:JSON_MAX_QUOTED], raw)
+    return Unreadable(f"{type(error).__name__}: {error}"[:QUOTED_MAX], raw)

@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from connectors.polymarket.wire import (
+    MALFORMED,
     BadValue,
     Unknown,
     Unreadable,
@@ -79,7 +80,7 @@ def decode_activity(raw: bytes) -> tuple[str, Fill] | Unknown | Unreadable:
             seconds=row.timestamp,
             tx=row.transaction_hash,
         )
-    except (msgspec.DecodeError, UnicodeDecodeError, BadValue) as error:
+    except (*MALFORMED, BadValue) as error:
         return unreadable(error, raw)
 
 
@@ -104,7 +105,7 @@ def fill(
         shares = parse_micro_half_even(size)
     except UnitError as error:
         raise BadValue(f"size: {error}") from error
-    if shares < 0 or not 0 <= price <= 1:
+    if shares < 0 or not (price.is_finite() and 0 <= price <= 1):
         raise BadValue(f"size {size} at price {price} is no fill")
     return Fill(
         wallet=who,

@@ -10,11 +10,21 @@ from decimal import Decimal
 
 import msgspec
 
-from connectors.polymarket.wire import BadValue, Unreadable, Wire, condition_id, token_id
+from connectors.polymarket.wire import (
+    MALFORMED,
+    BadValue,
+    Unreadable,
+    Wire,
+    condition_id,
+    token_id,
+)
 from connectors.polymarket.wire import unreadable as unreadable_because
 from schemas.records.base import Condition, Token
 from schemas.records.market import MarketMeta, Outcome
 from schemas.units import MICRO, UnitError, parse_micro
+
+EXPONENT_MAX = 8
+"""The venue's schedules have 1 (API reference 14)."""
 
 
 class MarketByToken(Wire, frozen=True, kw_only=True):
@@ -86,7 +96,7 @@ def decode_by_token(raw: bytes) -> MarketByToken | Unreadable:
     """Which market a token belongs to."""
     try:
         return _by_token.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable_because(error, raw)
 
 
@@ -94,7 +104,7 @@ def decode_clob_market(raw: bytes) -> ClobMarket | Unreadable:
     """CLOB's compact market."""
     try:
         return _clob.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable_because(error, raw)
 
 
@@ -102,7 +112,7 @@ def decode_gamma(raw: bytes) -> list[GammaMarket] | Unreadable:
     """Markets of /markets/keyset."""
     try:
         return _gamma.decode(raw).markets
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable_because(error, raw)
 
 
@@ -146,14 +156,23 @@ def _fee(clob: ClobMarket, gamma: GammaMarket) -> tuple[int, int]:
     """Rate and exponent of the taker fee, CLOB's word first."""
     try:
         if clob.fd is not None:
-            return parse_micro(clob.fd.r), clob.fd.e
+            return _possible(parse_micro(clob.fd.r), clob.fd.e, gamma)
         if gamma.fees_enabled and gamma.fee_schedule is not None:
-            return parse_micro(gamma.fee_schedule.rate), gamma.fee_schedule.exponent
+            schedule = gamma.fee_schedule
+            return _possible(parse_micro(schedule.rate), schedule.exponent, gamma)
     except UnitError as error:
         raise BadValue(f"fee of {gamma.condition_id}: {error}") from error
     if gamma.fees_enabled is False:
         return 0, 1
     raise BadValue(f"fee of {gamma.condition_id}: neither CLOB nor Gamma states it")
+
+
+def _possible(rate_micro: int, exponent: int, gamma: GammaMarket) -> tuple[int, int]:
+    """A negative rate would make caps larger than they are, a huge exponent never be computed."""
+    if not (0 <= rate_micro <= MICRO and abs(exponent) <= EXPONENT_MAX):
+        told = f"rate {rate_micro} micro, exponent {exponent}"
+        raise BadValue(f"fee of {gamma.condition_id}: {told} is no schedule")
+    return rate_micro, exponent
 
 
 def end_ms(text: str) -> int | None:

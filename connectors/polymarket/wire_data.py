@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from connectors.polymarket.wire import (
+    MALFORMED,
     BadValue,
     Unreadable,
     Wire,
@@ -104,7 +105,7 @@ def decode_page(raw: bytes) -> Page | Unreadable:
     """The envelope; an empty page with a cursor is not the last one."""
     try:
         envelope = _envelope.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
     more = envelope.pagination
     if more.has_more and not more.next_cursor:
@@ -127,7 +128,7 @@ def decode_trade(raw: bytes) -> Fill | Unreadable:
             seconds=row.timestamp,
             tx=row.transaction_hash,
         )
-    except (msgspec.DecodeError, UnicodeDecodeError, BadValue) as error:
+    except (*MALFORMED, BadValue) as error:
         return unreadable(error, raw)
 
 
@@ -135,7 +136,7 @@ def decode_activity_row(raw: bytes) -> ActivityRow | Unreadable:
     """One row of /v2/activity, of whatever type."""
     try:
         return _activity.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -151,7 +152,7 @@ def decode_position(raw: bytes) -> Holding | Unreadable:
             condition=condition_id(row.condition_id),
             shares_micro=shares,
         )
-    except (msgspec.DecodeError, UnicodeDecodeError, BadValue, UnitError) as error:
+    except (*MALFORMED, BadValue, UnitError) as error:
         return unreadable(error, raw)
 
 
@@ -159,7 +160,7 @@ def decode_row(raw: bytes, kind: type[T]) -> T | Unreadable:
     """One row of a plain shape (Resolution, TokenRow)."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -167,6 +168,6 @@ def transaction_of(raw: bytes) -> str | None:
     """The transaction of a row that is otherwise unreadable, if that much can be read."""
     try:
         tx = _any.decode(raw).get("transaction_hash")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return None
     return tx.lower() if isinstance(tx, str) and tx else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from connectors.polymarket.wire import Unknown, Unreadable, Wire, unreadable
+from connectors.polymarket.wire import MALFORMED, Unknown, Unreadable, Wire, unreadable
 
 
 class Level(Wire, frozen=True, gc=False):
@@ -143,7 +143,7 @@ def decode_market(raw: bytes) -> Sequence[MarketFrame | Unknown | Unreadable]:
         # most frequent frame read twice.
         tag_is_last = raw.endswith(b'"event_type":"price_change"}')
         frames = _change.decode(raw) if tag_is_last else _frames.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return _one_by_one(raw)
     return frames if isinstance(frames, list) else (frames,)
 
@@ -153,7 +153,7 @@ def _one_by_one(raw: bytes) -> list[MarketFrame | Unknown | Unreadable]:
         return [_single(raw)]
     try:
         return [_single(bytes(each)) for each in _raws.decode(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return [unreadable(error, raw)]
 
 
@@ -161,7 +161,7 @@ def _single(raw: bytes) -> MarketFrame | Unknown | Unreadable:
     try:
         kind = _head.decode(raw).event_type
         return _one.decode(raw) if kind in KNOWN else Unknown(kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -169,7 +169,7 @@ def decode_books(raw: bytes) -> list[Book | Unreadable]:
     """Answer of POST /books; matched by asset_id, never by place (API reference 11.1)."""
     try:
         rows = _books.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return [unreadable(error, raw)]
     return [decode_book(bytes(row)) for row in rows]
 
@@ -178,5 +178,5 @@ def decode_book(raw: bytes) -> Book | Unreadable:
     """Answer of GET /book, or one element of /books."""
     try:
         return _book.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)

@@ -8,7 +8,15 @@ here, then hashed before anything leaves the process (redact.py).
 
 import msgspec
 
-from connectors.polymarket.wire import Unknown, Unreadable, Wire, unreadable
+from connectors.polymarket.wire import (
+    DIGITS_MAX,
+    MALFORMED,
+    QUOTED_MAX,
+    Unknown,
+    Unreadable,
+    Wire,
+    unreadable,
+)
 from schemas.records.own import FillStatus
 
 STATUS_PREFIX = "TRADE_STATUS_"
@@ -108,7 +116,7 @@ def decode_user(raw: bytes) -> list[UserFrame]:
         return [_frame(raw)]
     try:
         return [_frame(bytes(each)) for each in _raws.decode(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return [unreadable(error, raw)]
 
 
@@ -118,7 +126,7 @@ def _frame(raw: bytes) -> UserFrame:
         if kind == "trade":
             return _trade.decode(raw)
         return _order_event.decode(raw) if kind == "order" else Unknown(kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -126,7 +134,7 @@ def decode_trade_row(raw: bytes) -> TradeRow | Unreadable:
     """One row of /data/trades."""
     try:
         return _trade.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -134,7 +142,7 @@ def decode_order_row(raw: bytes) -> OrderRow | Unreadable:
     """One row of /data/orders."""
     try:
         return _order.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -142,7 +150,7 @@ def decode_listing(raw: bytes) -> Listing | Unreadable:
     """One page of /data/trades or /data/orders."""
     try:
         return _listing.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
 
 
@@ -150,9 +158,11 @@ def decode_balance(raw: bytes) -> int | Unreadable:
     """Collateral in micro-USD."""
     try:
         text = _balance.decode(raw).balance
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         return unreadable(error, raw)
-    return int(text) if text.isdecimal() else Unreadable(f"balance {text!r} is no integer", raw)
+    if not text.isdecimal() or len(text) > DIGITS_MAX:
+        return Unreadable(f"balance {text[:QUOTED_MAX]!r} is no integer", raw)
+    return int(text)
 
 
 def status_of(text: str) -> FillStatus | None:

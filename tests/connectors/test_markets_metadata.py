@@ -105,6 +105,12 @@ def test_an_impossible_tick_or_minimum_is_refused(changed: dict[str, Any]) -> No
         meta(**changed)
 
 
+@pytest.mark.parametrize("fee", [{"r": -0.01}, {"r": 1.5}, {"r": 0.07, "e": 900_000}])
+def test_a_fee_that_cannot_be_is_refused(fee: dict[str, Any]) -> None:
+    with pytest.raises(BadValue, match="is no schedule"):
+        meta(fd=fee)
+
+
 @pytest.mark.parametrize(
     ("text", "ms"),
     [

@@ -183,7 +183,7 @@ def tick_change_without_epoch() -> list[Patch]:
     def on(self: Any, frame: Any, recv_ns: int) -> list[Any]:
         known = self.books.get(frame.asset_id)
         if known is not None:
-            known.mirror.tick_micro = mirrors.price_micro(frame.new_tick_size)
+            known.mirror.tick_micro = mirrors.tick_micro(frame.new_tick_size)
         return []
 
     return [(mirrors.Mirrors, "tick_changed", on)]
