@@ -205,11 +205,13 @@ def _may_post(life: Life, witness: Witness) -> bool:
 
 
 def _absence_proven(witness: Witness, valid_until_ms: int, rules: Rules) -> bool:
-    """Until valid_until_ms another executor might still post them, so the wait begins there."""
+    """Look-ups that span the whole wait: one alone, after an outage, is not ten seconds of them.
+
+    Until valid_until_ms another executor might still post them, so the wait begins there.
+    """
     if witness.absent_first_ms is None or witness.absent_last_ms is None:
         return False
-    posted = witness.last_post_ms
-    since = max(witness.absent_first_ms if posted is None else posted, valid_until_ms)
+    since = max(witness.absent_first_ms, valid_until_ms)
     return witness.absent_last_ms - since >= rules.absent_after_ms
 
 

@@ -181,13 +181,27 @@ def test_absence_needs_ten_seconds_of_look_ups_after_the_last_post_and_after_its
 ) -> None:
     unknown = life(signed, state="unknown")
     witness = saw(mine=True).posted(T0 + 2_900)
-    for second in range(4, 13):
+    for second in range(4, 14):
         assert plan(unknown, VALID_MS, witness, at(second * 1_000), RULES) == LookUp()
         witness = witness.looked(T0 + second * 1_000, NotThere())
-    # Nine seconds of look-ups: others may have posted it until valid_until_ms = T0 + 3 s.
-    assert plan(unknown, VALID_MS, witness, at(12_001), RULES) == Wait(T0 + 13_000, "lookup")
-    witness = witness.looked(T0 + 13_000, NotThere())
-    assert plan(unknown, VALID_MS, witness, at(13_000), RULES) == DeclareAbsent()
+    # Nine seconds of look-ups: the first was a second after valid_until_ms = T0 + 3 s.
+    assert plan(unknown, VALID_MS, witness, at(13_001), RULES) == Wait(T0 + 14_000, "lookup")
+    witness = witness.looked(T0 + 14_000, NotThere())
+    assert plan(unknown, VALID_MS, witness, at(14_000), RULES) == DeclareAbsent()
+
+
+def test_one_look_up_after_an_outage_of_the_venue_is_no_ten_seconds_of_them(
+    signed: OrderSigned,
+) -> None:
+    """A POST without an answer, a minute of 5xx, and then one 'not there' of a venue just back."""
+    unknown = life(signed, state="unknown")
+    witness = saw(mine=True).posted(T0 + 100)
+    for second in range(2, 60):
+        witness = witness.looked(T0 + second * 1_000, Unclear("http 503"))
+    witness = witness.looked(T0 + 60_000, NotThere())
+    assert plan(unknown, VALID_MS, witness, at(60_001), RULES) == Wait(T0 + 61_000, "lookup")
+    witness = witness.looked(T0 + 70_000, NotThere())
+    assert plan(unknown, VALID_MS, witness, at(70_000), RULES) == DeclareAbsent()
 
 
 def test_a_look_up_that_says_nothing_is_no_evidence_and_one_that_sees_ends_the_series() -> None:
