@@ -254,9 +254,13 @@ def _exact(amount: Decimal) -> int | None:
 
 
 def _order_view(order: OpenOrder) -> OrderView:
+    matched = _exact(order.size_matched)
+    if matched is None:
+        # Taken for nothing, it would prove that a cancelled order brought nothing.
+        raise NotAnswered(f"order: size_matched {order.size_matched} is no count of millionths")
     return OrderView(
         status=order.status,
-        matched_micro=_exact(order.size_matched) or 0,
+        matched_micro=matched,
         trades=order.associate_trades,
     )
 

@@ -206,6 +206,18 @@ async def test_a_look_up_the_venue_does_not_answer_proves_nothing(
     assert isinstance(await live.look_up(signed, make.request()), Unclear)
 
 
+async def test_a_matched_size_of_too_many_digits_is_no_nothing(
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
+) -> None:
+    """Cancelled with nothing matched is a proof of nothing bought; this order did match."""
+    signed = on_tape(await sign(live, make.request()))
+    row = http_venue.order_row(signed.order, "BUY", 9_800_000, status="CANCELED")
+    http_venue.orders[signed.order] = {**row, "size_matched": "9.8000001"}
+    found = await live.look_up(signed, make.request())
+    assert isinstance(found, Unclear)
+    assert "9.8000001" in found.reason
+
+
 async def test_makers_on_the_other_outcome_cost_one_minus_their_price(
     live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
