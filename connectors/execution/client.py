@@ -3,12 +3,12 @@
 With client_open.py the only place that imports it. Signs with create_market_order and sends with
 post_order; never place_* (they approve on chain and send twice). The client's market cache outlives
 a tick change and decides the amounts' decimals (6.4), so `sign(anew=True)` signs with a new client.
-Nothing of the client's types leaves this module.
+Nothing of the client's types leaves this module, and no text of the venue that holds a credential.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -23,6 +23,8 @@ from polymarket.types import EvmAddress, HexString
 from connectors.execution.answers import Reply
 from connectors.execution.client_open import ClientRefused
 from connectors.execution.sightings import OrderView, TradeView
+from connectors.polymarket.credentials import Credentials
+from connectors.polymarket.redact import redact
 from schemas.records.base import OrderHash, Side
 from schemas.records.journal import OrderRequested
 from schemas.units import MICRO, UnitError, format_micro, parse_micro
@@ -55,6 +57,10 @@ class VenueClient:
         self._asking = asking
         self._post_timeout_s = post_timeout_s
         self._signing = _Lease(asking)
+        ours = asking.credentials
+        self._credentials = Credentials(
+            api_key=ours.key, secret=ours.secret, passphrase=ours.passphrase
+        )
 
     async def sign(self, request: OrderRequested, *, anew: bool) -> dict[str, Any]:
         """Payload of a signed FAK order. anew: forget what the client has cached (0.3 s).
@@ -68,15 +74,24 @@ class VenueClient:
         try:
             return payload_of(await _create(lease.client, request))
         except (sdk.UserInputError, sdk.SigningError) as error:
-            raise NotBuilt(str(error)) from error
+            raise NotBuilt(self._clean(str(error))) from error
         except (sdk.PolymarketError, TimeoutError) as error:
-            raise NotAnswered(f"{type(error).__name__}: {error}") from error
+            raise NotAnswered(self._clean(f"{type(error).__name__}: {error}")) from error
         finally:
             lease.users -= 1
             await self._release(lease)
 
     async def post(self, payload: dict[str, Any], side: Side) -> Reply:
         """Send exactly this payload, once, and say what came back. Total."""
+        reply = await self._sent(payload, side)
+        status, text, code = map(self._clean, (reply.status, reply.text, reply.code))
+        return replace(reply, status=status, text=text, code=code)
+
+    def _clean(self, text: str) -> str:
+        """The venue may quote the envelope of an order, which names our API key, in any answer."""
+        return redact(text, self._credentials)
+
+    async def _sent(self, payload: dict[str, Any], side: Side) -> Reply:
         try:
             async with asyncio.timeout(self._post_timeout_s):
                 return _reply(await self._asking.post_order(order_of(payload)), side)
@@ -98,9 +113,10 @@ class VenueClient:
             async with asyncio.timeout(self._post_timeout_s):
                 found = await self._asking.cancel_order(order_id=order)
         except (sdk.PolymarketError, TimeoutError) as error:
-            return f"{type(error).__name__}: {error}"
+            return self._clean(f"{type(error).__name__}: {error}")
         # HTTP 200 does not mean cancelled (6.8).
-        return "canceled" if found.canceled else "; ".join(found.not_canceled.values())
+        said = "canceled" if found.canceled else "; ".join(found.not_canceled.values())
+        return self._clean(said)
 
     async def order(self, order: OrderHash) -> OrderView | None:
         """The order by its hash in any state; None: the venue says there is none."""
@@ -128,7 +144,7 @@ class VenueClient:
                 if pages >= PAGES_MAX:
                     raise NotAnswered(f"trades: more than {PAGES_MAX} pages")
         except (sdk.PolymarketError, UnitError) as error:
-            raise NotAnswered(f"trades: {type(error).__name__}: {error}") from error
+            raise NotAnswered(self._clean(f"trades: {type(error).__name__}: {error}")) from error
         return named
 
     async def close(self) -> None:

@@ -206,6 +206,28 @@ async def test_a_look_up_the_venue_does_not_answer_proves_nothing(
     assert isinstance(await live.look_up(signed, make.request()), Unclear)
 
 
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_venue_that_echoes_our_credentials_puts_none_of_them_on_the_tape(
+    status: int,
+    live: LiveBackend,
+    make: Any,
+    http_venue: Any,
+    sign: Any,
+    on_tape: Any,
+    secrets: Any,
+) -> None:
+    """The key is in the envelope that the venue gets; its error text goes to tape and log."""
+    ours = secrets.credentials
+    echo = f"owner {ours.api_key} {ours.secret} {ours.passphrase} may not trade"
+    http_venue.script = [(status, {"error": echo})]
+    verdict = await live.post(on_tape(await sign(live, make.request())))
+    assert "may not trade" in verdict.reason
+    for secret in (ours.api_key, ours.secret, ours.passphrase):
+        assert secret not in repr(verdict)
+    http_venue.cancel_answers = [(status, {"error": echo})]
+    assert ours.api_key not in await live.cancel(on_tape(await sign(live, make.request())))
+
+
 async def test_a_matched_size_of_too_many_digits_is_no_nothing(
     live: LiveBackend, make: Any, http_venue: Any, sign: Any, on_tape: Any
 ) -> None:
