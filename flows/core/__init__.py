@@ -6,5 +6,5 @@ what the world said, `decide(state, offset, record)` yields events without chang
 journal's own events and lands in the same state.
 """
 
-RULES = 2
+RULES = 3
 """Version of the decisions; it rises with any change of journal bytes (see CHANGELOG)."""

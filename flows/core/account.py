@@ -173,9 +173,9 @@ class AccountState:
         return min(position.sellable_micro, position.owned.sellable_micro)
 
     def invested_micro(self, token: Token) -> int:
-        """Dollars at cost in a token, its orders' full reservations included."""
+        """Dollars at cost in a token, fees and its orders' full reservations included."""
         position = self.positions.get(token)
-        cost = position.unsettled_cost_micro if position is not None else 0
+        cost = position.invested_micro if position is not None else 0
         return cost + sum(o.reserved_usd_micro for o in self.unended() if o.token == token)
 
     def invested_tokens(self) -> list[Token]:

@@ -15,11 +15,13 @@ from flows.core.progress import alarm, filled
 from flows.core.slippage import Fee, taker_fee
 from schemas.policy import PolicyDocument
 from schemas.records import journal, own
-from schemas.records.base import Account, Condition, Intent, Record
+from schemas.records.base import Account, Condition, Intent, OrderHash, Record
 from schemas.units import floor_div
 
 FILLS_KEEP_MS = 3_600_000
 """Fills that are final and older leave only their sum."""
+DENIED = ("absent", "refused", "expired")
+"""Ends by which nothing of an order can rest; a filled one may stand in a report asked before."""
 ASKED_MAX = 64
 """Balance reads that may be without an answer; the answer to an older one says nothing."""
 
@@ -147,15 +149,23 @@ def observe_report(
 def observe_open_orders(
     accounts: dict[Account, AccountState], record: own.OpenOrdersReport
 ) -> None:
-    """Orders that rest at the venue and are none of ours keep their tokens from being ordered."""
+    """Orders that rest at the venue and should not keep their tokens from being ordered.
+
+    They are none of ours, or ours that were told to be no more.
+    """
     account = accounts.get(record.subject)
     if account is None or not record.complete:
         return
     account.foreign = {
         row.token: row.shares_micro - row.matched_micro
         for row in record.rows
-        if row.order not in account.intent_of
+        if _unexpected(account, row.order)
     }
+
+
+def _unexpected(account: AccountState, order: OrderHash) -> bool:
+    intent = account.intent_of.get(order)
+    return intent is None or account.orders[intent].state in DENIED
 
 
 def observe_audit(

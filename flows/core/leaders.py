@@ -161,7 +161,9 @@ def _observe_fills(state: LeadersState, record: LeaderFills) -> None:
         return
     delta = leader.groups.observe(record)
     if delta is not None:
-        _take(state, leader, delta, record.recv_ns)
+        # A total that shrinks is a frame told twice, not a trade the other way.
+        grew = delta.shares_micro > 0 if record.side == "BUY" else delta.shares_micro < 0
+        _take(state, leader, delta, record.recv_ns, traded=grew)
 
 
 def _observe_move(state: LeadersState, record: LeaderMove) -> None:
@@ -181,7 +183,7 @@ def _observe_move(state: LeadersState, record: LeaderMove) -> None:
 
 
 def _take(
-    state: LeadersState, leader: LeaderState, delta: Delta, recv_ns: int, *, traded: bool = True
+    state: LeadersState, leader: LeaderState, delta: Delta, recv_ns: int, *, traded: bool
 ) -> None:
     """A delta enters the audit by venue time, and a window unless it is from before the follow."""
     if leader.audit.opened_with(delta.venue_ms, state.policy.leader_report_lag_ms):
@@ -245,7 +247,7 @@ def _evolve_withdrawn(state: LeadersState, event: journal.LeaderFillWithdrawn) -
     leader = state.leaders[event.leader]
     delta = leader.groups.withdraw(event.group)
     if delta is not None:
-        _take(state, leader, delta, 0)
+        _take(state, leader, delta, 0, traded=False)
 
 
 def _decide_windows(state: LeadersState) -> Iterator[Record]:

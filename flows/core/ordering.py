@@ -219,17 +219,26 @@ def _caps_left(question: Question, gap: Gap, market: Market) -> list[tuple[str, 
 def _invested_by_leader(
     question: Question, invested: dict[Token, int], wallets: list[Wallet]
 ) -> dict[Wallet, int]:
-    """Dollars at cost and in flight that stand for these leaders, by their part of each target."""
-    used: dict[Wallet, int] = {}
+    """Dollars at cost and in flight that stand for these leaders, by their part of each target.
+
+    What is held beyond the target (an exit that is held, or under way) was bought for somebody
+    who wants it no longer: it stands for everybody who ever moved in that market.
+    """
+    used = dict.fromkeys(wallets, 0)
     for token, usd in ((t, u) for t, u in invested.items() if u):
         movers = question.leaders.movers_of(question.markets.pair(token))
-        if not any(wallet in movers for wallet in wallets):
+        here = [wallet for wallet in wallets if wallet in movers]
+        if not here:
             continue
-        shares = shares_of(question.account, question.leaders, question.markets, token)
-        whole = sum(share.shares_micro for share in shares)
-        for share in shares:
-            part = floor_mul(usd, ceil_div(share.shares_micro, whole))
-            used[share.leader] = used.get(share.leader, 0) + part
+        account = question.account
+        shares = shares_of(account, question.leaders, question.markets, token)
+        part_of = {share.leader: share.shares_micro for share in shares}
+        whole = sum(part_of.values())
+        ours = account.held_micro(token) - account.kept_micro(token)
+        left = max(ours + account.in_flight_micro(token) - whole, 0)
+        for wallet in here:
+            part = part_of.get(wallet, 0) + left
+            used[wallet] += floor_mul(usd, ceil_div(part, whole + left)) if part else 0
     return used
 
 

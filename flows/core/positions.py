@@ -5,7 +5,7 @@ Cost is average cost; a reversal recomputes the token from its fills, so nothing
 Corrections and openings move shares only: they are never priced by guess.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flows.core.owned import Owned
 from schemas.records.base import Condition, OrderHash, Side
@@ -37,13 +37,15 @@ class Fill:
 
 @dataclass(slots=True)
 class Sums:
-    """What a token's fills add up to. cost is what the shares held cost on average, no fees."""
+    """What a token's fills add up to. cost is what the shares held cost on average, without the
+    fees of buying them, which are cost_fees; fees are all that were ever paid."""
 
     shares_micro: int = 0
     confirmed_micro: int = 0
     cost_micro: int = 0
     realised_micro: int = 0
     fees_micro: int = 0
+    cost_fees_micro: int = 0
 
     def add(self, fill: Fill) -> None:
         """Book one fill that did not fail."""
@@ -51,19 +53,21 @@ class Sums:
         if fill.side == "BUY":
             self.shares_micro += fill.shares_micro
             self.cost_micro += fill.cash_micro
+            self.cost_fees_micro += fill.fee_micro
             if fill.status == "CONFIRMED":
                 self.confirmed_micro += fill.shares_micro
             return
-        out = self._cost_of(fill.shares_micro)
+        out = self._part(self.cost_micro, fill.shares_micro)
+        self.cost_fees_micro -= self._part(self.cost_fees_micro, fill.shares_micro)
         self.shares_micro -= fill.shares_micro
         self.confirmed_micro -= fill.shares_micro
         self.cost_micro -= out
         self.realised_micro += fill.cash_micro - out
 
-    def _cost_of(self, shares_micro: int) -> int:
+    def _part(self, whole_micro: int, shares_micro: int) -> int:
         if self.shares_micro <= 0 or shares_micro >= self.shares_micro:
-            return self.cost_micro
-        return self.cost_micro * shares_micro // self.shares_micro
+            return whole_micro
+        return whole_micro * shares_micro // self.shares_micro
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class Position:
     corrected_micro: int = 0
     settled_micro: int = 0
     settled_cost_micro: int = 0
+    settled_fees_micro: int = 0
     payout_micro: int = 0
     since_ms: int = 0
     forgotten_ms: int = 0
@@ -96,6 +101,11 @@ class Position:
     def unsettled_cost_micro(self) -> int:
         """Cost that no resolution has taken out."""
         return self.sums.cost_micro - self.settled_cost_micro
+
+    @property
+    def invested_micro(self) -> int:
+        """The same with the fees of buying it: what caps bind."""
+        return self.unsettled_cost_micro + self.sums.cost_fees_micro - self.settled_fees_micro
 
     @property
     def settled_result_micro(self) -> int:
@@ -132,6 +142,7 @@ class Position:
         """A resolution settled these shares at a payout."""
         self.settled_micro += shares_micro
         self.settled_cost_micro += cost_micro
+        self.settled_fees_micro = self.sums.cost_fees_micro
         self.payout_micro = payout_micro
         self.owned.bound(self.shares_micro)
 
@@ -139,13 +150,7 @@ class Position:
         """A booked fill was confirmed, or failed: then it is as if it had never been."""
         fill, ends = self.fills[key], self.fills[key].status not in FINAL
         fill.status = status
-        self.sums = Sums(
-            self.base.shares_micro,
-            self.base.confirmed_micro,
-            self.base.cost_micro,
-            self.base.realised_micro,
-            self.base.fees_micro,
-        )
+        self.sums = replace(self.base)
         for each in self.fills.values():
             if each.status != "FAILED":
                 self.sums.add(each)

@@ -16,8 +16,8 @@ from schemas.records.journal import NetDelta
 class Window:
     """Deltas of one leader and token since opened_ms; bought, sold are gross, all in micro.
 
-    Splits, merges and redemptions change shares, but nothing was bought or sold: they have no
-    price that an order could be compared with.
+    Splits, merges and redemptions change shares, and so does a total that REST takes back; nothing
+    was bought or sold by it, and it has no price that an order could be compared with.
     """
 
     condition: Condition
@@ -33,10 +33,10 @@ class Window:
     last_recv_ns: int = 0
 
     def add(self, delta: Delta, now_ms: int, recv_ns: int, traded: bool) -> None:
-        """Net one delta in, of a trade or of a move."""
+        """Net one delta in: traded, or not (a move, a total taken back)."""
         self.touched_ms = now_ms
         self.shares_micro += delta.shares_micro
-        self.cash_micro += delta.cash_micro
+        self.cash_micro += delta.cash_micro if traded else 0
         if traded and delta.shares_micro > 0:
             self.bought_micro += delta.shares_micro
             self.bought_cash_micro += delta.cash_micro

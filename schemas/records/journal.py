@@ -70,8 +70,9 @@ class LeaderUnfollowed(Record, frozen=True):
 class NetDelta(Record, frozen=True):
     """A netting window closed: what a leader's holding of a token moved by, all fills netted.
 
-    bought/sold give the gross sides of his trades (splits, merges and redemptions are neither);
-    cash_micro is what he paid net; last_venue_ms dates the newest fill, which ages the signal.
+    bought/sold give the gross sides of his trades (splits, merges, redemptions, and totals that a
+    later answer lowers are neither); cash_micro is what he paid for them net; last_venue_ms dates
+    the newest fill, which ages the signal.
     """
 
     leader: Wallet

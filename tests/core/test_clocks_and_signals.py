@@ -141,6 +141,42 @@ def test_selling_one_outcome_prices_the_other() -> None:
     assert (order.token, world.hold()) == (UP, None)
 
 
+def corrected(world: World, how: str) -> None:
+    """A frame was told twice: REST lowers its total, or knows no such fill at all."""
+    world.fills("200", "0.40", tx="0xu", rows=2)
+    world.wait(2_000)
+    if how == "lowered":
+        world.fills("100", "0.40", tx="0xu", source="rest", instance="r1")
+    else:
+        world.wait(61_000)
+        world.read("r1")
+        world.read("r2")
+    world.wait(2_000)
+
+
+@pytest.mark.parametrize("how", ["lowered", "withdrawn"])
+def test_a_total_that_is_taken_back_is_no_sale_and_prices_nothing(started, how: str) -> None:
+    """He bought Down at 0.30 a minute ago; at 0.60 that is held, whatever happens to Up's record.
+
+    Rules 2 took 100 Up fewer for a sale at 0.40, that for news of Down at 0.60, and bought it.
+    """
+    world = started()
+    world.halt("token", DOWN)
+    world.depth([("0.29", "1000")], [("0.30", "1000")], token=DOWN)
+    world.fills("2000", "0.30", token=DOWN, tx="0xd")
+    world.fills("2000", "0.30", token=DOWN, tx="0xd", source="rest", instance="r0")
+    world.wait(60_000, step=300)
+    world.depth([("0.59", "1000")], [("0.60", "1000")], token=DOWN)
+    world.resume("token", DOWN)
+    world.wait(2_000)
+    assert world.hold(DOWN) == "signal_old"
+    corrected(world, how)
+    assert world.hold(DOWN) == "signal_old"
+    assert world.requests() == []
+    last = world.of(journal.NetDelta)[-1]
+    assert (last.shares_micro < 0, last.sold_micro, last.cash_micro) == (True, 0, 0)
+
+
 @pytest.mark.parametrize("move", ["SPLIT", "MERGE"])
 def test_a_split_or_a_merge_is_no_price(move: str) -> None:
     """Its window says nothing of what he thinks an outcome is worth."""

@@ -188,7 +188,7 @@ def test_payouts_once_told_never_change() -> None:
 
 def test_money_bound_in_a_market_is_free_when_it_ends() -> None:
     world = holding(cap_account_usd_micro=micro("25"))
-    assert world.account().invested_micro(UP) == micro("20")
+    assert world.account().invested_micro(UP) == micro("20.84")
     world.resolved()
     assert sum(map(world.account().invested_micro, world.account().invested_tokens())) == 0
 

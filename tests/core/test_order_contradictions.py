@@ -245,3 +245,37 @@ def test_many_ended_orders_are_forgotten_and_working_ones_never(started) -> None
     assert "main:x:0" not in account.orders
     assert "0xold0" not in account.intent_of
     assert "0xold2099" in account.intent_of
+
+
+@pytest.mark.parametrize("end", ["absent", "refused"])
+def test_an_order_of_ours_that_rests_though_it_was_ended_holds_its_token(started, end: str) -> None:
+    """It may still fill, so a second one beside it could buy twice."""
+    world = started()
+    order = ordered(world)
+    world.signed(order)
+    if end == "absent":
+        world.answered(order, "unknown", http_status=None, status="transport")
+        world.absent(order)
+    else:
+        world.answered(order, "refused", http_status=400)
+    world.open_orders(resting("0xo1"))
+    world.wait(10_000)
+    assert world.hold() == "foreign_order"
+    assert world.requests() == [order]
+    world.open_orders()
+    world.wait(1_000)
+    assert len(world.requests()) == 2
+
+
+def test_a_filled_order_in_a_report_that_was_asked_before_holds_nothing(started) -> None:
+    world = started()
+    world.trade(ordered(world))
+    world.open_orders(resting(f"0xo{world.requests()[0].intent}"))
+    assert world.account().foreign == {}
+
+
+def resting(order: str) -> own.OpenOrder:
+    return own.OpenOrder(
+        order=order, token=UP, side="BUY", price_micro=420_000, shares_micro=micro("47"),
+        matched_micro=0,
+    )  # fmt: skip

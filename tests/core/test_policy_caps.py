@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from flows.core.positions import Fill, Position
 from flows.core.sizing import Terms
 from flows.core.slippage import Fee
 from schemas.policy import LeaderPolicy
 from schemas.units import MICRO
-from tests.core.tape import LEADER, OTHER, micro
+from tests.core.tape import LEADER, OTHER, UP, micro
 from tests.core.world import World
 
 TERMS = Terms(
@@ -114,6 +115,52 @@ def test_a_second_buy_stays_under_the_caps_with_what_the_first_cost(started) -> 
     sums = world.account().positions["1001"].sums
     assert sums.cost_micro <= micro("21.4")
     assert world.hold() == "bound_cap_market"
+
+
+def test_caps_hold_with_the_fees_that_were_paid(started) -> None:
+    """Rules 2 held 99.74 USD of shares for 4.19 USD of fees under a cap of 100."""
+    world = started(cap_market_usd_micro=micro("100"))
+    for n in range(30):
+        world.fills("300", tx=f"0x{n}")
+        world.wait(2_000)
+        world.trade_all()
+        world.wait(600)
+    sums = world.account().positions[UP].sums
+    assert world.hold() == "bound_cap_market"
+    assert micro("90") < sums.cost_micro + sums.fees_micro <= micro("100")
+
+
+def test_fees_leave_the_caps_with_the_shares_they_were_paid_for() -> None:
+    position = Position("0xc")
+    position.book("a", Fill("o1", "BUY", micro("10"), micro("4"), 200_000, 0, "CONFIRMED"))
+    position.book("b", Fill("o2", "SELL", micro("5"), micro("3"), 90_000, 0, "CONFIRMED"))
+    assert position.invested_micro == micro("2.1")
+    position.book("c", Fill("o3", "BUY", micro("5"), micro("2"), 100_000, 0, "MATCHED"))
+    position.settle("c", "FAILED")
+    assert position.invested_micro == micro("2.1")
+    position.resolve(position.shares_micro, position.unsettled_cost_micro, micro("1"))
+    assert position.invested_micro == 0
+
+
+def test_what_waits_to_be_sold_still_counts_under_its_leaders_cap(started) -> None:
+    """He sold, the market is closed, so our 20.84 USD stay; 4.16 of his 25 are left, not 25."""
+    world = started(leaders=(LeaderPolicy(wallet=LEADER, cap_usd_micro=micro("25")),))
+    world.fills("500")
+    world.wait(2_000)
+    world.trade_all()
+    world.closed()
+    world.fills("500", side="SELL", tx="0xs")
+    world.wait(2_000)
+    assert (world.target(), world.hold()) == (0, "market_closed")
+    world.meta("2001")
+    world.epoch("2001")
+    world.depth([("0.39", "1000")], [("0.40", "1000")], token="2001")
+    world.fills("1000", token="2001", tx="0xn")
+    world.wait(2_000)
+    assert [(r.token, r.budget_micro, r.bound) for r in world.requests()] == [
+        (UP, micro("20"), "gap"),
+        ("2001", micro("3.88"), f"cap_leader:{LEADER}"),
+    ]
 
 
 def test_an_exit_below_the_band_is_tried_and_ends_as_named_dust(started) -> None:
