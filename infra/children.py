@@ -16,7 +16,7 @@ from typing import Any
 from infra.kafka import tether
 
 TAIL_LINES = 12
-STOP_S = 10.0
+STOP_S = 60.0
 
 
 class ChildDied(RuntimeError):

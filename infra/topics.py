@@ -30,7 +30,7 @@ DECLARATION = Path(__file__).with_name("topics.toml")
 EMBEDDED = "mockCluster"
 """How librdkafka's mock cluster calls itself in its metadata; no other broker does."""
 
-ANSWER_TIMEOUT_S = 15.0
+ANSWER_TIMEOUT_S = 60.0
 SETTLE_TIMEOUT_S = 30.0
 SETTLE_POLL_S = 0.1
 

@@ -28,6 +28,8 @@ from infra.topics import declared
 settings.register_profile("truecopy", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("truecopy")
 
+# Nobody kills it, so it is never fenced, however long a busy machine keeps it from its heartbeat.
+CALM = {"broker.session.timeout.ms": "60000", "controller.quorum.fetch.timeout.ms": "60000"}
 BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
 USED = pytest.StashKey[dict[str, None]]()
 
@@ -113,7 +115,7 @@ def _real_version() -> str:
 
 def _external(bootstrap: str) -> Broker:
     admin = AdminClient(admin_config(bootstrap))
-    found = admin.list_topics(timeout=10)
+    found = admin.list_topics(timeout=60)
 
     said = f"cluster {found.cluster_id}, {len(found.brokers)} nodes (a broker tells no version)"
     create = partial(create_topic, admin)
@@ -136,7 +138,7 @@ def _real_broker() -> Iterator[Broker]:
     if external and external != "embedded":
         yield _external(external)
         return
-    with KafkaCluster(jvm=_quick_start()) as cluster:
+    with KafkaCluster(jvm=_quick_start(), properties=CALM) as cluster:
         yield Broker("real", cluster.bootstrap, _real_version(), cluster.create_topic)
 
 
@@ -188,7 +190,7 @@ def topics(request: pytest.FixtureRequest) -> Iterator[Topics]:
     if mine.made and broker.lasting:
         admin = AdminClient(admin_config(broker.bootstrap))
         for deleted in admin.delete_topics(mine.made).values():
-            deleted.result(15)
+            deleted.result(60)
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ from infra.kafka import install
 from infra.kafka.install import KafkaUnavailable
 from infra.kafka.node import Node, free_ports, listens
 
-READY_TIMEOUT_S = 60.0
-ANSWER_TIMEOUT_S = 15.0
+READY_TIMEOUT_S = 180.0
+"""A JVM on a machine that is busy with something else; one that has died is noticed at once."""
+ANSWER_TIMEOUT_S = 60.0
 POLL_S = 0.02
 
 PROPERTIES = {
@@ -157,9 +158,15 @@ class KafkaCluster:
         create_topic(self._admin(), name, partitions, **config)
 
     def leader(self, topic: str, partition: int = 0) -> Node:
-        """The node that leads a partition now."""
-        found = self._admin().list_topics(topic, timeout=10).topics[topic]
-        return self.nodes[found.partitions[partition].leader - 1]
+        """The node that leads a partition; waits for one where it has just been lost."""
+        admin, deadline = self._admin(), time.monotonic() + READY_TIMEOUT_S
+        while True:
+            found = admin.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
+            leader = found.partitions[partition].leader
+            if leader > 0:
+                return self.nodes[leader - 1]
+            self._check_alive(deadline)
+            time.sleep(POLL_S)
 
     def stop(self) -> None:
         """End every node: in order on a lasting folder, by SIGKILL on a temporary one.
