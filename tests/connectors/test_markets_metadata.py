@@ -24,6 +24,7 @@ from schemas.records.market import MarketClosed, MarketMeta, MarketResolved
 CONDITION = Condition("0x" + "cd" * 32)
 BY_TOKEN, CLOB = "/markets-by-token/11", f"/clob-markets/{CONDITION}"
 GAMMA, RESOLVED, TOKENS = "/markets/keyset", "/v2/resolutions", "/v2/tokens"
+WAIT_S = 30
 
 
 def clob(**changed: Any) -> dict[str, Any]:
@@ -186,11 +187,12 @@ def test_payouts_that_contradict_anything_are_not_believed(
 
 @pytest.fixture
 async def running(desktop: Any) -> AsyncIterator[Any]:
-    """The catalogue at work over a scripted venue; `seen(kind, n)` waits for n records of it."""
+    """The catalogue at work over a scripted venue; `seen(kind, n)` waits for n records of it,
+    `passes()` until all that was due when it was called has been read."""
     task = asyncio.create_task(desktop.catalogue.run())
 
     async def seen(kind: type, count: int = 1) -> list[Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 found = [record for record in desktop.records() if isinstance(record, kind)]
                 if len(found) >= count:
@@ -199,7 +201,16 @@ async def running(desktop: Any) -> AsyncIterator[Any]:
                 desktop.now_ms += 500
                 await asyncio.sleep(0.05)
 
-    desktop.seen = seen
+    async def passes() -> None:
+        # Tokens come before markets: once the second is asked about, the first one's pass is over.
+        for token in ("901", "902"):
+            desktop.catalogue.follow(token, on=True)
+            async with asyncio.timeout(WAIT_S):
+                while not any(url.path.endswith(token) for url in desktop.asked):
+                    assert not task.done()
+                    await asyncio.sleep(0.01)
+
+    desktop.seen, desktop.passes = seen, passes
     desktop.answer(BY_TOKEN, {"condition_id": CONDITION}).answer(CLOB, clob())
     yield desktop
     task.cancel()
@@ -212,7 +223,7 @@ async def test_a_watched_token_leads_to_its_markets_metadata_once(running: Any) 
     (found,) = await running.seen(MarketMeta)
     assert found.condition == CONDITION
     running.now_ms += 60_000
-    await asyncio.sleep(0.3)
+    await running.passes()
     assert len(await running.seen(MarketMeta)) == 1
 
 
@@ -252,7 +263,7 @@ async def test_a_resolution_is_waited_for_and_told_once(running: Any) -> None:
     (resolved,) = await running.seen(MarketResolved)
     assert resolved.payouts == {"11": 0, "22": 1_000_000}
     running.catalogue.reread(CONDITION, "market_resolved")
-    await asyncio.sleep(0.3)
+    await running.passes()
     assert len(await running.seen(MarketResolved)) == 1
     assert len(await running.seen(MarketClosed)) == 1
 

@@ -1,6 +1,8 @@
 """Pace and health: throttle, back-off, conflation, cursors, and what a Tick may honestly say."""
 
+import asyncio
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,10 @@ from connectors.polymarket.backoff import BASE_MS, CAP_MS, Backoff
 from connectors.polymarket.conflate import Conflator
 from connectors.polymarket.cursors import SLICE_MS, ReadCursor
 from connectors.polymarket.health import ReadFeed, socket_state
+from connectors.polymarket.process import tick_forever
 from connectors.polymarket.throttle import Throttle
+from schemas.records.system import FeedState, Tick
+from tests.sim.clockwork import VirtualLoop, run_virtually
 
 HOUR_MS = 3_600_000
 
@@ -194,3 +199,40 @@ def test_a_socket_feed_says_what_it_knows(
 ) -> None:
     found = socket_state(wanted=wanted, connected=connected, fresh_ms=fresh_ms, now_ms=9_000)
     assert (found.state, found.last_data_ms) == state
+
+
+class Ticks:
+    """Takes Ticks as an outbox does."""
+
+    def __init__(self) -> None:
+        self.told: list[Tick] = []
+
+    def tape(self, record: Tick, key: str) -> None:
+        assert key == record.producer
+        self.told.append(record)
+
+
+def test_ticks_stand_on_the_clocks_grid_and_a_late_one_is_not_made_up() -> None:
+    loop, late_ms, ticks = VirtualLoop(1_790_000_000_040 * 1_000_000), [0], Ticks()
+
+    def feeds(_now_ms: int) -> dict[str, FeedState]:
+        late_ms[0] += 250 if len(ticks.told) == 2 else 0
+        return {}
+
+    async def ticking() -> None:
+        outbox: Any = ticks
+        task = asyncio.create_task(
+            tick_forever(
+                outbox,
+                producer="public",
+                every_ms=100,
+                clock_ns=lambda: loop.now_ns() + late_ms[0] * 1_000_000,
+                feeds=feeds,
+            )
+        )
+        await asyncio.sleep(0.37)
+        assert not task.done()
+
+    run_virtually(loop, ticking())
+    assert [tick.now_ms - 1_790_000_000_000 for tick in ticks.told] == [40, 100, 200, 500, 600]
+    assert [tick.seq for tick in ticks.told] == list(range(5))

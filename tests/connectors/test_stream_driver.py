@@ -17,8 +17,11 @@ from connectors.polymarket.effects import Append, Effect, Quarantine
 from connectors.polymarket.process import every, run_until
 from connectors.polymarket.stream import Stream
 from schemas.records.market import BookEpoch
+from tests.sim.clockwork import VirtualLoop, run_virtually
 
 UP = "101"
+WAIT_S = 30
+"""Long enough for a machine that is busy with something else."""
 Serve = Callable[[ServerConnection], Awaitable[None]]
 
 
@@ -46,10 +49,11 @@ class Line:
         return [(r.state, r.reason) for r in records if isinstance(r, BookEpoch)]
 
     async def until(self, *epochs: tuple[str, str]) -> None:
-        async with asyncio.timeout(10):
-            while self.epochs()[: len(epochs)] != list(epochs):
-                assert not self.task.done()
-                await asyncio.wait([self.task], timeout=0.02)
+        deadline = time.monotonic() + WAIT_S
+        while self.epochs()[: len(epochs)] != list(epochs):
+            assert not self.task.done()
+            assert time.monotonic() < deadline, f"in {WAIT_S} s only {self.epochs()}"
+            await asyncio.wait([self.task], timeout=0.02)
 
 
 @pytest.fixture
@@ -148,7 +152,7 @@ async def test_a_frozen_connection_with_pong_alive_is_replaced(
 
 
 async def test_an_upgrade_refused_with_429_is_not_tried_again_for_seconds(
-    lines: Callable[..., Awaitable[Line]],
+    lines: Callable[..., Awaitable[Line]], caplog: pytest.LogCaptureFixture
 ) -> None:
     tries = []
 
@@ -160,9 +164,12 @@ async def test_an_upgrade_refused_with_429_is_not_tried_again_for_seconds(
         raise AssertionError("the upgrade was refused")
 
     line = await lines(never, refuse)
-    await asyncio.sleep(1)
+    async with asyncio.timeout(WAIT_S):
+        while not (said := [m for r in caplog.records if "upgrade_429" in (m := r.getMessage())]):
+            assert not line.task.done()
+            await asyncio.sleep(0.02)
+    assert said == ["socket=test state=down reason=upgrade_429 retry_ms=5000"]
     assert len(tries) == 1
-    assert not line.task.done()
 
 
 async def test_a_venue_that_is_away_is_one_log_line_however_often_it_is_dialled(
@@ -204,7 +211,7 @@ async def test_retiring_closes_the_connection_and_ends_the_run(
     line = await lines(patient)
     await line.until(("live", "snapshot"))
     line.stream.retire("rotated")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(WAIT_S):
         await line.task
     assert line.epochs()[-1] == ("ended", "rotated")
 
@@ -220,7 +227,7 @@ async def test_a_cancelled_stream_ends_its_epochs_first(
     line = await lines(patient)
     await line.until(("live", "snapshot"))
     line.task.cancel()
-    await asyncio.wait([line.task], timeout=5)
+    await asyncio.wait([line.task], timeout=WAIT_S)
     assert line.epochs()[-1] == ("ended", "stopped")
 
 
@@ -239,7 +246,7 @@ async def test_an_effect_that_cannot_be_done_ends_the_stream_with_its_error(
 
     line = await lines(patient, perform=undelivered)
     with pytest.raises(UndeliveredRecord):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             await line.task
 
 
@@ -269,24 +276,31 @@ async def test_a_part_that_ends_by_itself_is_an_error() -> None:
         await run_until(asyncio.Event(), [short()])
 
 
-async def test_stop_ends_all_parts_quietly() -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.02, stop.set)
-    async with asyncio.timeout(2):
+def test_stop_ends_all_parts_quietly() -> None:
+    loop = VirtualLoop(0)
+
+    async def stopped() -> None:
+        stop = asyncio.Event()
+        loop.call_later(0.02, stop.set)
         await run_until(stop, [asyncio.sleep(60)])
+        assert loop.time() == pytest.approx(0.02)
+
+    run_virtually(loop, stopped())
 
 
-async def test_work_is_done_at_its_interval_and_sooner_when_poked() -> None:
-    poke, times = asyncio.Event(), []
+def test_work_is_done_at_its_interval_and_sooner_when_poked() -> None:
+    loop, times = VirtualLoop(0), []
 
     async def work() -> None:
-        times.append(time.monotonic())
+        times.append(round(loop.time()))
 
-    task = asyncio.create_task(every(10_000, poke, work))
-    await asyncio.sleep(0.05)
-    assert len(times) == 1
-    poke.set()
-    await asyncio.sleep(0.05)
-    task.cancel()
-    await asyncio.wait([task])
-    assert len(times) == 2
+    async def poked() -> None:
+        poke = asyncio.Event()
+        task = asyncio.create_task(every(10_000, poke, work))
+        await asyncio.sleep(13)
+        poke.set()
+        await asyncio.sleep(12)
+        assert not task.done()
+
+    run_virtually(loop, poked())
+    assert times == [0, 10, 13, 23]

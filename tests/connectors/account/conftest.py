@@ -41,8 +41,10 @@ from schemas.records.own import OwnFill
 from schemas.records.system import Genesis, Tick
 from schemas.settings import Settings, parse
 from schemas.wiring import KafkaWiring
+from tests.waiting import WAIT_S
 
 QUICK = {
+    "speed": 0.001,
     "leaders": 0,
     "stranger_rate_per_s": 0.0,
     "rival_every": 0,
@@ -60,7 +62,6 @@ POLLS = {
     "balance_poll_ms": 300,
     "rest_per_second": 50,
 }
-WAIT_S = 15.0
 
 
 class Venue:
@@ -165,7 +166,7 @@ class Topics:
         if topic not in self._readers:
             config = consumer_config(self._wiring.bootstrap, fetch_wait_ms=5)
             start = {(name, part): BEGINNING for part in range(count)}
-            self._readers[topic] = PartitionReader(config, start, name="test", missing_s=1)
+            self._readers[topic] = PartitionReader(config, start, name="test", missing_s=30)
         reader, rows = self._readers[topic], self._rows.setdefault(topic, [])
         for batch in reader.read_to(reader.end_offsets()):
             rows += batch
@@ -211,12 +212,14 @@ class DullChannel:
     def __init__(self, *, pongs: bool) -> None:
         self._pongs = pongs
         self.opened = 0
+        self.pinged = 0
         self.url = ""
 
     async def serve(self, connection: ServerConnection) -> None:
         self.opened += 1
         async for frame in connection:
             if self._pongs and frame == "PING":
+                self.pinged += 1
                 await connection.send("PONG")
 
 
@@ -227,13 +230,11 @@ class Connector:
     task: asyncio.Task[None]
     stop: asyncio.Event
 
-    async def stopped(self) -> float:
-        """Ask it to stop; how many seconds it took. Raises what it raised."""
-        began = time.monotonic()
+    async def stopped(self) -> None:
+        """Ask it to stop. Raises what it raised."""
         self.stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await self.task
-        return time.monotonic() - began
 
     async def killed(self) -> None:
         """End it where it stands, without a last word."""
@@ -263,10 +264,6 @@ class Stage:
         await self.topics.until(
             Tick, lambda t: t and all(feed.state == "up" for feed in t[-1].feeds.values())
         )
-
-    async def polls(self, count: int) -> None:
-        """Let so many reads of each kind begin."""
-        await asyncio.sleep(count * self.settings.wiring.account.trades_poll_ms / 1_000)
 
     async def positions(self) -> dict[str, int]:
         """What the fills on the tape add up to, by token: failed ones not counted."""
@@ -337,7 +334,7 @@ def append(wiring: KafkaWiring, topic: str, key: bytes, value: bytes | None) -> 
     """Put one record on a topic and wait for it; without idempotence, which costs half a second."""
     producer = confluent_kafka.Producer({"bootstrap.servers": wiring.bootstrap, "linger.ms": 0})
     producer.produce(wiring.prefix + topic, value, key=key, partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(WAIT_S) == 0
 
 
 @pytest.fixture(name="append")

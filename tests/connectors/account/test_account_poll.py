@@ -1,9 +1,7 @@
 """The pace of reads, and which trades are asked for again."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
@@ -16,92 +14,110 @@ from connectors.account.unsettled import LIMIT_MS, LOOK_EVERY_MS, LOOK_MAX, Unse
 from connectors.polymarket.backoff import Backoff
 from connectors.polymarket.health import ReadFeed
 from connectors.polymarket.rest import Rest
+from tests.sim.clockwork import VirtualLoop, run_virtually
 
 START_MS = 1_795_000_000_000
 DAY_MS = 86_400_000
 
 
-@pytest.fixture
-async def running() -> AsyncIterator[Callable[[Poll], None]]:
-    """Runs polls until the test ends."""
-    tasks: list[asyncio.Task[None]] = []
-    yield lambda poll: tasks.append(asyncio.create_task(poll.run()))
-    for task in tasks:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 class Asked:
-    """Counts questions and answers them as told."""
+    """Counts questions and answers them as told, in virtual time."""
 
     def __init__(self, *, answered: bool) -> None:
         self.answered = answered
-        self.at: list[float] = []
+        self.at_ms: list[int] = []
         self.feed = ReadFeed(60_000)
         self.feed.follow("main")
 
     async def work(self) -> bool:
-        self.at.append(time.monotonic())
+        self.at_ms.append(round(asyncio.get_running_loop().time() * 1_000))
         return self.answered
 
-    def poll(self, interval_ms: int, base_ms: int = 250) -> Poll:
-        return Poll(
-            feed=self.feed,
-            interval_ms=interval_ms,
-            work=self.work,
-            backoff=Backoff(lambda: 0.999, base_ms=base_ms),
-            now_ms=lambda: START_MS,
-        )
+    def watched(
+        self,
+        scene: Callable[[Poll], Awaitable[None]],
+        interval_ms: int,
+        base_ms: int = 250,
+    ) -> None:
+        """Play a scene beside a poll; both end with it."""
 
-    def gaps_ms(self) -> list[int]:
-        return [round((b - a) * 1_000) for a, b in zip(self.at, self.at[1:], strict=False)]
+        async def both() -> None:
+            poll = Poll(
+                feed=self.feed,
+                interval_ms=interval_ms,
+                work=self.work,
+                backoff=Backoff(lambda: 1.0, base_ms=base_ms),
+                now_ms=lambda: START_MS,
+            )
+            running = asyncio.create_task(poll.run())
+            await scene(poll)
+            assert not running.done()
+
+        run_virtually(VirtualLoop(START_MS * 1_000_000), both())
 
 
-async def test_a_poke_brings_the_next_read_at_once_but_never_a_storm(running) -> None:
+def test_a_poke_brings_the_next_read_at_once_but_never_a_storm() -> None:
     asked = Asked(answered=True)
-    poll = asked.poll(interval_ms=60_000)
-    running(poll)
-    for _ in range(35):
-        await asyncio.sleep(0.02)
+
+    async def storm(poll: Poll) -> None:
+        for _ in range(35):
+            await asyncio.sleep(0.02)
+            poll.poke()
+        await asyncio.sleep(0.3)
+
+    asked.watched(storm, interval_ms=60_000)
+    assert asked.at_ms == [0, GAP_MS, 2 * GAP_MS, 3 * GAP_MS, 4 * GAP_MS]
+
+
+def test_a_poke_long_after_the_last_read_brings_one_at_once() -> None:
+    asked = Asked(answered=True)
+
+    async def once(poll: Poll) -> None:
+        await asyncio.sleep(1.1)
         poll.poke()
-    await asyncio.sleep(0.3)
-    assert 3 <= len(asked.at) <= 6
-    assert min(asked.gaps_ms()) >= GAP_MS - 5
+        await asyncio.sleep(5)
+
+    asked.watched(once, interval_ms=60_000)
+    assert asked.at_ms == [0, 1_100]
 
 
-async def test_refusals_wait_longer_each_time_and_a_poke_does_not_shorten_it(running) -> None:
+def test_refusals_wait_longer_each_time_and_a_poke_does_not_shorten_it() -> None:
     asked = Asked(answered=False)
-    poll = asked.poll(interval_ms=10, base_ms=250)
-    running(poll)
-    for _ in range(40):
-        await asyncio.sleep(0.05)
-        poll.poke()
-    gaps = asked.gaps_ms()
-    assert len(gaps) in (2, 3), gaps
-    assert 240 <= gaps[0] < 450
-    assert 490 <= gaps[1] < 700
+
+    async def pokes(poll: Poll) -> None:
+        for _ in range(40):
+            await asyncio.sleep(0.05)
+            poll.poke()
+
+    asked.watched(pokes, interval_ms=10, base_ms=250)
+    assert asked.at_ms == [0, 250, 750, 1_750]
     assert asked.feed.doubt_ms == START_MS, "its feed is doubtful"
 
 
-async def test_an_answer_ends_the_waiting(running) -> None:
+def test_an_answer_ends_the_waiting() -> None:
     asked = Asked(answered=False)
-    running(asked.poll(interval_ms=300, base_ms=100))
-    await asyncio.sleep(0.1)
-    asked.answered = True
-    await asyncio.sleep(1.2)
-    assert len(asked.at) >= 4
-    assert all(gap < 450 for gap in asked.gaps_ms()[1:])
+
+    async def recovers(_poll: Poll) -> None:
+        await asyncio.sleep(0.5)
+        asked.answered = True
+        await asyncio.sleep(1.2)
+
+    asked.watched(recovers, interval_ms=300, base_ms=100)
+    assert asked.at_ms == [0, 200, 400, 800, 1_100, 1_400, 1_700]
 
 
-async def test_after_429_nothing_leaves_before_the_venue_allows_it() -> None:
+def test_after_429_nothing_leaves_before_the_venue_allows_it() -> None:
     answers = iter([httpx.Response(429, headers={"Retry-After": "1"}), httpx.Response(200)])
-    client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _request: next(answers)))
-    async with Rest(per_second=100, client=client) as rest:
-        await rest.get("http://clob.test/data/orders")
-        began = time.monotonic()
-        await rest.get("http://clob.test/balance-allowance")
-        assert time.monotonic() - began >= 0.95
+    loop = VirtualLoop(START_MS * 1_000_000)
+
+    async def asks_twice() -> None:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _request: next(answers)))
+        async with Rest(per_second=100, clock_ns=loop.now_ns, client=client) as rest:
+            await rest.get("http://clob.test/data/orders")
+            await rest.get("http://clob.test/balance-allowance")
+        assert loop.time() == pytest.approx(1.0)
+
+    run_virtually(loop, asks_twice())
 
 
 def test_a_trade_inside_the_window_is_not_looked_up_and_one_behind_it_is() -> None:
