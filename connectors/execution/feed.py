@@ -65,7 +65,7 @@ class TapeFeed:
     Its thread hands over when there is something to fold or somebody waits for an offset: most
     records are neither, and a hand-over costs 0.16 ms of processor time. rows_s: monotonic time
     when it last brought a record; Ticks come ten times a second. on_rows is called before rows are
-    folded: what this process appended has been acknowledged when it is read.
+    folded: what this process appended has been acknowledged when it is read. now_s is that clock.
     """
 
     def __init__(
@@ -76,9 +76,11 @@ class TapeFeed:
         kinds: frozenset[str],
         *,
         on_rows: Callable[[], None] = lambda: None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
         self._on_rows = on_rows
+        self._now_s = now_s
         self._place = place
         self._mirror = mirror
         self._kinds = {kind.encode() for kind in kinds}
@@ -103,15 +105,15 @@ class TapeFeed:
 
     def _read(self, reader: PartitionReader) -> tuple[list[Row], int]:
         """In its thread: the rows that are to be folded, and the offset read up to."""
-        deadline = time.monotonic() + READ_WAIT_S
+        deadline = self._now_s() + READ_WAIT_S
         while True:
-            rows = reader.read(READ_MAX, max(deadline - time.monotonic(), 0.0))
+            rows = reader.read(READ_MAX, max(deadline - self._now_s(), 0.0))
             position = reader.position[self._place]
             if rows:
-                self.rows_s = time.monotonic()
+                self.rows_s = self._now_s()
             wanted = [row for row in rows if self._wants(row)]
             # A reader that has nothing has waited already.
-            if wanted or not rows or time.monotonic() >= deadline:
+            if wanted or not rows or self._now_s() >= deadline:
                 return wanted, position
             if self._mirror.passes(position):
                 return [], position

@@ -173,8 +173,8 @@ class MemoryTape:
 class MemoryVenue:
     """A venue in memory that knows orders by hash; `answers` scripts what each POST does.
 
-    holding: intents whose POST waits for an event. accept: takes the order and says so.
-    lose: takes it and answers nothing. drop: never sees it.
+    holding: intents whose POST waits for an event; held: those that have come to wait. accept:
+    takes the order and says so. lose: takes it and answers nothing. drop: never sees it.
     Other values are verdicts to give without taking the order. resting: None, or how many cancels
     it takes to end an order that rests; cancels: how many look-ups there had been at each.
     """
@@ -191,6 +191,7 @@ class MemoryVenue:
         self.sign_results: list[Refusal | Unready] = []
         self.sightings: list[Sighting] = []
         self.holding: dict[str, asyncio.Event] = {}
+        self.held: list[str] = []
 
     @property
     def name(self) -> Literal["live", "paper"]:
@@ -211,6 +212,7 @@ class MemoryVenue:
 
     async def post(self, signed: OrderSigned) -> Verdict:
         if signed.intent in self.holding:
+            self.held.append(signed.intent)
             await self.holding[signed.intent].wait()
         answer = self.answers.pop(0) if self.answers else "accept"
         if isinstance(answer, Verdict):
@@ -293,7 +295,7 @@ class World:
 
     async def run(self, request: OrderRequested, checkpoint: Checkpoint = no_checkpoint) -> bool:
         """One executor from its start to the intent's end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.sink(checkpoint).work(request, asyncio.Event())
 
     def outcomes(self) -> list[tuple[str, str]]:

@@ -12,6 +12,12 @@ from connectors.execution.sink import VenueForbids, WrongBackend, wait_at_most
 from schemas.records.own import OrderAbsent, OrderAnswered, OrderExpired, OrderSigned
 
 
+async def turns() -> None:
+    """Let everybody go on until they wait for somebody else: nothing here waits for time."""
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+
+
 class Killed(BaseException):
     """The process died here: nothing after it runs."""
 
@@ -100,7 +106,7 @@ async def test_two_executors_at_once_post_one_order(world: Any, make: Any) -> No
     request = make.request(valid_until_ms=make.t0_ms + 60_000)
     first, second = world.sink(), world.sink()
     never = asyncio.Event()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(first.work(request, never), second.work(request, never))
     assert len(world.venue.orders) == 1
     counting = world.tape.of(OrderSigned)[0].order
@@ -120,7 +126,7 @@ async def test_a_process_stopped_between_append_and_post_reads_on_before_it_send
 
     first, second = world.sink(pause), world.sink()
     never = asyncio.Event()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         sleeping = asyncio.create_task(first.work(request, never))
         await paused.wait()
         await second.work(request, never)
@@ -144,7 +150,7 @@ async def test_a_clock_that_is_off_refuses_to_send(off_ms: int, world: Any, make
     sink = world.sink(clock=lambda: (world.tape.mirrors[-1].tick_ms + off_ms) * 1_000_000)
     request = make.request(valid_until_ms=make.t0_ms + 200)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await sink.work(request, asyncio.Event())
     assert len(world.tape.of(OrderExpired)) == 1
     assert world.venue.signatures == 0
@@ -155,9 +161,9 @@ async def test_own_ticks_prove_nothing_about_the_clock(world: Any, make: Any) ->
     world.tape.put(make.tick(world.clock.now_ms, producer="paper"))
     stop = asyncio.Event()
     working = asyncio.create_task(world.sink(pause=wait_at_most).work(make.request(), stop))
-    await asyncio.sleep(0.1)
+    await turns()
     stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await working is False
     assert world.venue.signatures == 0
 
@@ -205,8 +211,8 @@ async def test_a_process_paused_for_less_than_the_clocks_may_differ_still_reads_
         woken.set()
 
     running = asyncio.create_task(world.run(request, sleep_through_it))
-    await asyncio.wait_for(woken.wait(), 5)
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(woken.wait(), 60)
+    await turns()
     assert world.venue.arrived == []
     ((mirror, offset, answer),) = unread
     mirror.take([(offset, answer)], offset + 1)
@@ -262,15 +268,17 @@ async def test_a_slow_answer_holds_up_no_other_intent_but_never_more_than_worker
     slow = [request.intent for request in requests[:4]]
     world.venue.holding = {intent: asyncio.Event() for intent in slow}
     sink, never = world.sink(), asyncio.Event()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for request in requests[:3]:
             group.create_task(sink.work(request, never))
-        await asyncio.sleep(0.02)
+        await turns()
+        assert world.venue.held == slow[:3]
         assert await sink.work(requests[4], never)
         group.create_task(sink.work(requests[3], never))
-        await asyncio.sleep(0.02)
+        await turns()
+        assert world.venue.held == slow
         last = group.create_task(sink.work(requests[5], never))
-        await asyncio.sleep(0.02)
+        await turns()
         assert not last.done()
         assert requests[5].intent not in {s.intent for s in world.tape.of(OrderSigned)}
         for event in world.venue.holding.values():
@@ -296,7 +304,7 @@ async def test_a_record_on_its_way_to_the_tape_holds_no_slot(world: Any, make: A
     acknowledged, never = asyncio.Event(), asyncio.Event()
     last = requests[4].intent
     sink = world.sink(append=held_back(world, acknowledged, lambda r: r.intent != last))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for request in requests[:4]:
             group.create_task(sink.work(request, never))
         assert await sink.work(requests[4], never)
@@ -319,7 +327,7 @@ async def test_once_the_venue_forbids_nothing_is_sent_while_that_answer_is_being
         return isinstance(record, OrderAnswered)
 
     sink = world.sink(append=held_back(world, written, is_answer))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         first = asyncio.create_task(sink.work(forbidden, never))
         await answering.wait()
         assert await sink.work(next_one, never) is False

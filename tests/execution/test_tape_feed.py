@@ -17,13 +17,14 @@ from schemas.codec import encode
 from schemas.records.base import Record
 
 PLACE = ("tape", 0)
-WAIT_S = 20
+WAIT_S = 60
 
 
 class HandFed:
     """A reader that brings what the test gives it, and says when it waits for more.
 
-    It never gives up waiting: whoever is woken is woken by a record or by nothing.
+    It never gives up waiting, and the feed's clock stands still: whoever is woken is woken by a
+    record or by nothing.
     """
 
     def __init__(self) -> None:
@@ -80,7 +81,8 @@ async def following() -> AsyncIterator[World]:
         def told() -> None:
             world.said.append(world.mirror.tick_ms)
 
-        feed = TapeFeed(reader, PLACE, world.mirror, frozenset({"Tick"}), on_rows=told)
+        kinds = frozenset({"Tick"})
+        feed = TapeFeed(reader, PLACE, world.mirror, kinds, on_rows=told, now_s=lambda: 0.0)
         task = asyncio.create_task(feed.follow())
         await world.passed()
         yield world

@@ -18,6 +18,7 @@ from schemas.records.own import (
 )
 from schemas.records.system import ConnectorStarted, Tick
 from schemas.units import MICRO
+from tests.waiting import until
 
 MAIN = Account("main")
 OTHER_TOKEN = "99"
@@ -66,11 +67,16 @@ async def test_an_order_off_the_grid_is_not_built(opened: Any, make: Any, desk: 
 async def test_it_reports_and_ticks_and_settles_as_an_account_connector_would(
     opened: Any, desk: Any
 ) -> None:
-    paper = desk(opened, positions_every_ms=10_000)
+    paper = desk(opened, positions_every_ms=3_600_000)
     await paper.order()
     running = asyncio.create_task(paper.venue.run())
     opened.clock.now_ms += 60
-    await asyncio.sleep(0.2)
+    await until(lambda: [fill.status for fill in opened.tape.of(OwnFill)][1:] == ["CONFIRMED"])
+    await until(
+        lambda: all(opened.tape.of(k) for k in (PositionsReport, BalanceReport, OpenOrdersReport))
+    )
+    ticks = len(opened.tape.of(Tick))
+    await until(lambda: len(opened.tape.of(Tick)) > ticks + 3)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -97,7 +103,7 @@ async def test_a_fill_left_unsettled_by_a_kill_is_confirmed_after_the_restart(
     await desk(opened).order()
     opened.clock.now_ms += 60
     running = asyncio.create_task(desk(opened).venue.run())
-    await asyncio.sleep(0.1)
+    await until(lambda: len(opened.tape.of(OwnFill)) == 2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -107,7 +107,7 @@ class HttpVenue:
         if act == "lose":
             return self._broken(request)
         if act == "hang":
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         return web.json_response(answer)
 
     def _broken(self, request: web.Request) -> web.StreamResponse:
@@ -274,10 +274,12 @@ def venue_at() -> Callable[[str], VenueWiring]:
 
 
 @asynccontextmanager
-async def opened_backend(venue: VenueWiring, secrets: Secrets) -> AsyncIterator[LiveBackend]:
+async def opened_backend(
+    venue: VenueWiring, secrets: Secrets, post_timeout_s: float = 60.0
+) -> AsyncIterator[LiveBackend]:
     """The live backend over a venue."""
     open_one = partial(open_client, venue, secrets.key, secrets.wallet, secrets.credentials)
-    client = VenueClient(open_one, await open_one(), post_timeout_s=1.0)
+    client = VenueClient(open_one, await open_one(), post_timeout_s=post_timeout_s)
     yield LiveBackend(
         client,
         account=Account("main"),

@@ -55,7 +55,6 @@ ANSWERS: list[tuple[str, Any, str, str]] = [
     ("keys missing", (200, {"success": True, "orderID": "0x1", "status": "matched"}), "unknown",
      "unreadable"),
     ("connection broken", "lose", "unknown", "transport"),
-    ("no answer", "hang", "unknown", "transport"),
 ]  # fmt: skip
 
 
@@ -70,3 +69,13 @@ async def test_each_answer_of_the_wire_is_judged_through_the_real_client(
     verdict = await live.post(on_tape(await sign(live, make.request())))
     assert (verdict.outcome, verdict.status) == (outcome, status)
     assert (verdict.shares_micro is not None) == (act == accepted())
+
+
+async def test_no_answer_in_time_is_unknown(
+    serve: Any, backend: Any, secrets: Any, venue_at: Any, make: Any, sign: Any, on_tape: Any
+) -> None:
+    async with serve() as venue, backend(venue_at(venue.url), secrets, 0.5) as live:
+        venue.script = ["hang"]
+        verdict = await live.post(on_tape(await sign(live, make.request())))
+    assert (verdict.outcome, verdict.status) == ("unknown", "transport")
+    assert verdict.shares_micro is None

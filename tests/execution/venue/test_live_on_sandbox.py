@@ -18,6 +18,7 @@ from infra.cli.main import cli
 from infra.sandbox.market import Market
 from infra.sandbox.server import Sandbox
 from infra.sandbox.settings import SandboxSettings
+from tests.waiting import until, until_answered
 
 QUIET: dict[str, Any] = {"leaders": 0, "stranger_rate_per_s": 0.0, "rival_every": 0}
 
@@ -94,9 +95,12 @@ async def test_a_lost_answer_is_unknown_and_the_look_up_finds_the_fill(
     request = asked(make, market, ask + market.tick_micro)
     signed = on_tape(await sign(live, request))
     assert (await live.post(signed)).outcome == "unknown"
-    seen = await live.look_up(signed, request)
-    assert isinstance(seen, Seen)
-    assert seen.shares_micro
+
+    async def found() -> bool:
+        seen = await live.look_up(signed, request)
+        return isinstance(seen, Seen) and bool(seen.shares_micro)
+
+    await until_answered(found)
 
 
 async def test_nothing_at_the_limit_is_killed(
@@ -113,7 +117,8 @@ async def test_confirmed_shares_can_be_sold_again(
 ) -> None:
     market, ask = liquid(sandbox)
     bought = await live.post(on_tape(await sign(live, asked(make, market, ask + 20_000))))
-    await asyncio.sleep(0.3)
+    trades = sandbox.venue.settlement.trades
+    await until(lambda: {trade.status for trade in trades.values()} == {"CONFIRMED"})
     bid = market.book.best_bid(0)
     assert bid is not None
     request = asked(

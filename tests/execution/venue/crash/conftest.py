@@ -23,6 +23,8 @@ from schemas.records.journal import OrderRequested
 from schemas.records.system import FlowStarted
 
 ROOT = Path(__file__).resolve().parents[4]
+WAIT_S = 90
+"""Long enough for a machine that is busy with something else."""
 
 
 class Nursery:
@@ -45,7 +47,7 @@ class Nursery:
 
     def close(self) -> None:
         """It kills its children at the end of its input."""
-        self._parent.communicate(timeout=20)
+        self._parent.communicate(timeout=WAIT_S)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +77,7 @@ class Child:
         """All that it has printed and logged."""
         return self.log.read_text() if self.log.exists() else ""
 
-    async def until(self, what: Callable[["Child"], bool], limit_s: float = 30) -> None:
+    async def until(self, what: Callable[["Child"], bool], limit_s: float = WAIT_S) -> None:
         """Wait until something is true of it."""
         deadline = time.monotonic() + limit_s
         while not what(self):
@@ -143,7 +145,7 @@ class Rig:
         assert self._ticking is not None
         self._ticking.cancel()
 
-    async def order(self, ttl_ms: int = 30_000, **given: Any) -> OrderRequested:
+    async def order(self, ttl_ms: int = 3_600_000, **given: Any) -> OrderRequested:
         """Put one order on the orders topic, caused by a tape record that stands there."""
         cause = await self.append(FlowStarted(shard=0, rules=1))
         intent = Intent(f"main:{cause}:0")
@@ -173,7 +175,7 @@ class Rig:
                 "stop_file": str(self.stop_file),
                 "lookup_every_ms": 200,
                 "absent_after_ms": 1_000,
-                "post_timeout_ms": 1_000,
+                "post_timeout_ms": 60_000,
                 **execution,
             },
             "execution.paper": {"latency_ms": 10, "settle_ms": 100, "positions_every_ms": 500},
@@ -203,7 +205,10 @@ class Rig:
         return [decode(row.value) for row in rows]
 
     async def until(
-        self, kind: type[Record], enough: Callable[[list[Any]], bool] = bool, limit_s: float = 30
+        self,
+        kind: type[Record],
+        enough: Callable[[list[Any]], bool] = bool,
+        limit_s: float = WAIT_S,
     ) -> list[Any]:
         """Wait until the tape's records of a kind are enough; all of that kind."""
         deadline = time.monotonic() + limit_s
