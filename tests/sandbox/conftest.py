@@ -20,6 +20,7 @@ from infra.sandbox.records import Answer, Emission, Order
 from infra.sandbox.server import Sandbox, system_clock_ms
 from infra.sandbox.settings import SandboxSettings
 from infra.sandbox.venue import Venue
+from tests.waiting import WAIT_S
 
 START_MS = 1_795_000_000_000
 QUIET = {"leaders": 0, "stranger_rate_per_s": 0.0, "rival_every": 0}
@@ -159,13 +160,13 @@ async def make_sandbox(recordings: Recordings) -> AsyncIterator[Callable[..., Aw
 def open_sandbox(
     make_sandbox: Callable[..., Awaitable[Sandbox]],
 ) -> Callable[..., Awaitable[Sandbox]]:
-    """Starts sandboxes that are quiet unless told otherwise."""
-    return lambda **settings: make_sandbox(**(QUIET | settings))
+    """Starts sandboxes that are quiet, with books that stand still, unless told otherwise."""
+    return lambda **settings: make_sandbox(**(QUIET | {"speed": 0.001} | settings))
 
 
 @pytest.fixture
 async def web() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as session:
         yield session
 
 

@@ -15,6 +15,7 @@ from infra.sandbox.matching import Terms
 from infra.sandbox.records import Answer
 from infra.sandbox.server import Sandbox
 from infra.sandbox.sockets import Line
+from tests.waiting import WAIT_S, until
 
 OpenSandbox = Callable[..., Awaitable[Sandbox]]
 World = Any
@@ -38,7 +39,8 @@ async def sent(faults: Faults, frames: list[str]) -> list[str]:
     writer = asyncio.create_task(line.write())
     for frame in frames:
         line.send(frame)
-    await asyncio.sleep(0.35)
+    counts = faults.counts
+    await until(lambda: len(wire.texts) >= len(frames) - counts["drop"] + counts["double"])
     writer.cancel()
     await asyncio.wait([writer])
     return wire.texts
@@ -101,7 +103,7 @@ async def test_cut_ends_sockets_without_a_close_frame(open_sandbox: OpenSandbox)
     sandbox = await open_sandbox(faults=("cut",), fault_rates={"cut": 60.0})
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         with pytest.raises(websockets.ConnectionClosedError) as closed:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 await socket.recv()
     assert closed.value.rcvd is None
     assert sandbox.venue.faults.counts["cut"] == 1
@@ -116,28 +118,37 @@ async def test_freeze_silences_data_with_pong_alive_until_the_client_reconnects(
     tokens = [token for market in sandbox.venue.floor.markets for token in market.tokens]
     frame = json.dumps({"type": "market", "assets_ids": tokens})
 
-    async def heard(socket: Any, seconds: float) -> int:
-        count = 0
-        try:
-            async with asyncio.timeout(seconds):
-                async for text in socket:
-                    count += text != "PONG"
-        except TimeoutError:
-            return count
-        raise AssertionError("the socket closed")
+    async def heard(socket: Any, until_text: Callable[[str], bool]) -> list[str]:
+        texts: list[str] = []
+        async with asyncio.timeout(WAIT_S):
+            while not until_text(text := await socket.recv()):
+                texts.append(text)
+        return texts
+
+    async def on_its_way(socket: Any) -> list[str]:
+        await socket.send("PING")
+        return await heard(socket, lambda text: text == "PONG")
+
+    async def traded() -> None:
+        trades = sandbox.venue.settlement.trades
+        wanted = len(trades) + 3
+        await until(lambda: len(trades) >= wanted)
 
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send(frame)
-        assert await heard(socket, 0.8) > 1
-        await asyncio.sleep(0.5)
-        await heard(socket, 0.1)
-        assert await heard(socket, 1.5) == 0
-        await socket.send("PING")
-        async with asyncio.timeout(2):
-            assert await socket.recv() == "PONG"
+        await heard(socket, lambda text: "price_change" in text)
+        (subscriber,) = sandbox.hub.subscribers["market"]
+        line, silence = subscriber.line, ["not frozen yet"]
+        while silence:  # until all of a look lay within one freeze
+            await until(lambda: line.is_frozen)
+            await on_its_way(socket)
+            await traded()
+            found = await on_its_way(socket)
+            silence = found if line.is_frozen else ["the freeze was over before"]
+            assert not (found and line.is_frozen)
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send(frame)
-        assert await heard(socket, 0.8) > 1
+        await heard(socket, lambda text: "price_change" in text)
     assert sandbox.venue.faults.counts["freeze"] >= 1
 
 

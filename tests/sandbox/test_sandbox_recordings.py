@@ -20,6 +20,7 @@ from infra.sandbox.recordings import (
     v2_rows,
 )
 from infra.sandbox.server import Sandbox
+from tests.waiting import WAIT_S
 
 
 def test_l2_deltas_become_frames_of_both_mirrored_tokens(recorded: Path) -> None:
@@ -85,7 +86,7 @@ async def test_recorded_frames_play_over_the_sockets(
     token = sandbox.venue.floor.markets[2].tokens[0]
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send(json.dumps({"type": "market", "assets_ids": [token]}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             await socket.recv()
             for emission in as_emissions(iter(frames), "market"):
                 sandbox.hub.emit(emission)

@@ -13,6 +13,7 @@ from polymarket import AsyncSecureClient
 
 from infra.sandbox.__main__ import parse
 from infra.sandbox.server import Sandbox
+from tests.waiting import WAIT_S, until, until_answered
 
 OpenSandbox = Callable[..., Awaitable[Sandbox]]
 OpenClient = Callable[..., Awaitable[AsyncSecureClient]]
@@ -47,7 +48,7 @@ async def test_the_program_says_ready_in_one_line_serves_loopback_and_ends_on_si
 ) -> None:
     process = await program("--seed", "3", "--markets", "3", "--faults", "drop,cut")
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         ready = json.loads(await process.stdout.readline())
     assert ready["event"] == "ready"
     assert ready["url"].startswith("http://127.0.0.1:")
@@ -57,7 +58,7 @@ async def test_the_program_says_ready_in_one_line_serves_loopback_and_ends_on_si
         assert await response.json() == "OK"
     async with web.ws_connect(ready["ws_market"]):
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             rest = await process.stdout.read()
             assert await process.wait() == 0
     assert rest == b""
@@ -103,7 +104,8 @@ async def test_truth_tells_holdings_statistics_and_what_became_of_our_orders(
     )
     answer = await client.post_order(order)
     assert answer.ok
-    await asyncio.sleep(0.7)
+    trades = sandbox.venue.settlement.trades
+    await until(lambda: {trades[t].status for t in answer.trade_ids} == {"CONFIRMED"})
     async with web.get(sandbox.url + "/_sandbox/truth") as response:
         truth = await response.json()
     wallet = str(client.wallet).lower()
@@ -154,12 +156,12 @@ async def test_leaders_rest_on_request(
             truth: dict[str, Any] = await response.json()
         return sum(leader["orders"] for leader in truth["leaders"].values())
 
-    await asyncio.sleep(0.5)
-    assert await orders() > 0
+    await until_answered(orders)
     async with web.post(sandbox.url + "/_sandbox/rest") as response:
         assert await response.json() == {"resting": True}
     before = await orders()
-    await asyncio.sleep(0.5)
+    upto_ms = sandbox.rim.now() + 500
+    await until(lambda: sandbox.venue.agenda.now_ms > upto_ms)
     assert await orders() == before
 
 
@@ -172,7 +174,7 @@ async def test_a_pump_that_fails_is_not_swallowed(recordings: Any) -> None:
 
     sandbox.venue.agenda.after(0, breaks)
     with pytest.raises(RuntimeError, match="on purpose"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             await sandbox.failed()
     with pytest.raises(RuntimeError, match="on purpose"):
         await sandbox.stop()

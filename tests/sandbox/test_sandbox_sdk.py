@@ -1,7 +1,6 @@
 """The proof of honesty: the unmodified official SDK trades against the sandbox, from end to end."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -12,8 +11,9 @@ from polymarket.errors import OrderHeartbeatMismatchError, RequestRejectedError,
 from polymarket.models.clob.order_response import AcceptedOrder
 
 from infra.sandbox.market import Market
-from infra.sandbox.server import Sandbox
+from infra.sandbox.server import Sandbox, system_clock_ms
 from schemas.units import format_micro
+from tests.waiting import WAIT_S, until
 
 OpenSandbox = Callable[..., Awaitable[Sandbox]]
 OpenClient = Callable[..., Awaitable[AsyncSecureClient]]
@@ -29,7 +29,16 @@ def liquid(sandbox: Sandbox) -> Market:
 
 
 async def settled(sandbox: Sandbox) -> None:
-    await asyncio.sleep((sandbox.settings.mined_ms + sandbox.settings.confirmed_ms) / 1000 + 0.15)
+    """All trades so far are confirmed, and the Data API shows them."""
+    index = sandbox.venue.index
+
+    def done() -> bool:
+        trades = sandbox.venue.settlement.trades.values()
+        return all(t.status in ("CONFIRMED", "FAILED") for t in trades) and len(
+            index.visible
+        ) == len(index.rows)
+
+    await until(done)
 
 
 async def bought(
@@ -70,7 +79,7 @@ async def test_the_sdk_buys_sells_and_reads_its_trades_balances_and_positions(
     assert answer.status == "matched"
     assert answer.making_amount <= Decimal(20)
     assert answer.transactions_hashes == ()
-    hashes = await client.wait_for_order_fill_settlement(answer, timeout_s=5)
+    hashes = await client.wait_for_order_fill_settlement(answer, timeout_s=WAIT_S)
     assert hashes
     trades = await all_of(client.list_account_trades())
     assert sum(trade.size for trade in trades) == answer.taking_amount
@@ -275,7 +284,10 @@ async def test_a_post_only_order_that_crosses_is_refused(
 async def test_bought_shares_cannot_be_sold_before_they_are_confirmed(
     open_sandbox: OpenSandbox, open_client: OpenClient
 ) -> None:
-    sandbox = await open_sandbox(confirmed_ms=1_500)
+    skipped_ms, confirmed_ms = 0, 200_000
+    sandbox = await open_sandbox(
+        clock=lambda: system_clock_ms() + skipped_ms, confirmed_ms=confirmed_ms
+    )
     client, market = await open_client(sandbox), liquid(sandbox)
     answer = await bought(client, market, "20")
     order = await client.create_market_order(
@@ -283,7 +295,8 @@ async def test_bought_shares_cannot_be_sold_before_they_are_confirmed(
     )
     with pytest.raises(RequestRejectedError, match="not enough balance"):
         await client.post_order(order)
-    await client.wait_for_order_fill_settlement(answer, timeout_s=5)
+    skipped_ms = confirmed_ms  # less than the venue allows a signature's clock to be off
+    await client.wait_for_order_fill_settlement(answer, timeout_s=WAIT_S)
     assert (await client.post_order(order)).ok
 
 
@@ -333,10 +346,8 @@ async def test_a_lost_answer_is_a_transport_error_for_an_order_that_stands(
     order = await client.create_market_order(
         side="BUY", asset_id=market.tokens[0], amount="10", max_price="0.95"
     )
-    started = time.monotonic()
     with pytest.raises(TransportError):
         await client.post_order(order)
-    assert time.monotonic() - started < 12
     sandbox.venue.faults.switch(())
     with pytest.raises(RequestRejectedError, match="Duplicated"):
         await client.post_order(order)

@@ -13,39 +13,42 @@ from websockets.asyncio.client import ClientConnection
 from infra.sandbox.server import Sandbox
 from infra.sandbox.sockets import Line, MarketSocket
 from schemas.units import format_micro
+from tests.waiting import WAIT_S
 
 OpenSandbox = Callable[..., Awaitable[Sandbox]]
 OpenClient = Callable[..., Awaitable[AsyncSecureClient]]
 BUSY = {"leaders": 2, "stranger_rate_per_s": 4.0, "leader_rate_per_s": 10.0, "speed": 3.0}
 
 
-async def received(socket: ClientConnection, seconds: float = 5) -> Any:
-    async with asyncio.timeout(seconds):
+async def received(socket: ClientConnection) -> Any:
+    async with asyncio.timeout(WAIT_S):
         return await socket.recv()
 
 
-async def frames(socket: ClientConnection, seconds: float) -> list[Any]:
-    """All JSON frames of a while, arrays flattened; PONG and empty frames as they are."""
+async def frames(
+    socket: ClientConnection, enough: Callable[[list[Any]], Any] | None = None
+) -> list[Any]:
+    """JSON frames until there are enough, arrays flattened; with no condition, all that were sent
+    before the answer to a PING."""
     found: list[Any] = []
-    try:
-        async with asyncio.timeout(seconds):
-            async for text in socket:
-                body = text if text in ("PONG", "", "INVALID OPERATION") else json.loads(text)
-                found += body if isinstance(body, list) else [body]
-    except TimeoutError:
-        return found
+    if enough is None:
+        await socket.send("PING")
+    while enough is None or not enough(found):
+        text = await received(socket)
+        if text == "PONG":
+            return found
+        body = json.loads(text) if text else []
+        found += body if isinstance(body, list) else [body]
     return found
 
 
-async def until(socket: ClientConnection, wanted: Callable[[Any], bool], seconds: float = 8) -> Any:
-    """The first JSON object that is wanted."""
-    async with asyncio.timeout(seconds):
-        async for text in socket:
-            body = json.loads(text) if text not in ("PONG", "") else {}
-            for frame in body if isinstance(body, list) else [body]:
-                if wanted(frame):
-                    return frame
-    raise AssertionError("the socket ended first")
+async def all_frames(socket: ClientConnection, enough: Callable[[list[Any]], Any]) -> list[Any]:
+    """Until there are enough, and what was sent with them."""
+    return await frames(socket, enough) + await frames(socket)
+
+
+def kinds(found: list[Any]) -> set[str]:
+    return {frame["event_type"] for frame in found}
 
 
 def subscription(*assets: str, **extra: Any) -> str:
@@ -69,7 +72,7 @@ async def test_a_market_subscription_starts_with_one_array_of_whole_books(
 async def test_resubscribing_an_active_asset_yields_nothing_and_a_new_one_its_book(
     open_sandbox: OpenSandbox,
 ) -> None:
-    sandbox = await open_sandbox(speed=0.001)
+    sandbox = await open_sandbox()
     first, second = sandbox.venue.floor.markets[2].tokens
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send(subscription(first))
@@ -78,17 +81,17 @@ async def test_resubscribing_an_active_asset_yields_nothing_and_a_new_one_its_bo
             await socket.send(json.dumps({"operation": "subscribe", "assets_ids": assets}))
         await socket.send(json.dumps({"operation": "unsubscribe", "assets_ids": [first]}))
         await socket.send(json.dumps({"operation": "subscribe", "assets_ids": [first]}))
-        found = [frame for frame in await frames(socket, 0.5) if frame["event_type"] == "book"]
+        found = [frame for frame in await frames(socket) if frame["event_type"] == "book"]
         assert [frame["asset_id"] for frame in found] == [second, first]
 
 
 async def test_the_initial_dump_can_be_declined(open_sandbox: OpenSandbox) -> None:
-    sandbox = await open_sandbox(speed=0.001)
+    sandbox = await open_sandbox()
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send(
             subscription(sandbox.venue.floor.markets[2].tokens[0], initial_dump=False)
         )
-        assert await frames(socket, 0.3) == []
+        assert await frames(socket) == []
 
 
 async def test_a_text_ping_is_answered_and_nonsense_is_named(open_sandbox: OpenSandbox) -> None:
@@ -110,18 +113,16 @@ async def test_a_subscriber_hears_its_markets_only_and_custom_frames_only_if_ask
     async with websockets.connect(url) as plain, websockets.connect(url) as custom:
         await plain.send(subscription(market.tokens[0]))
         await custom.send(subscription(market.tokens[0], custom_feature_enabled=True))
-        heard, more = await asyncio.gather(frames(plain, 3), frames(custom, 3))
+        await frames(custom, lambda found: {"price_change", "best_bid_ask"} <= kinds(found))
+        heard = await all_frames(plain, lambda found: "price_change" in kinds(found))
     assert {frame["market"] for frame in heard} == {market.condition_id}
-    plain_kinds = {frame["event_type"] for frame in heard}
-    assert plain_kinds <= {"book", "price_change", "last_trade_price", "tick_size_change"}
-    assert "price_change" in plain_kinds
-    assert "best_bid_ask" in {frame["event_type"] for frame in more}
+    assert kinds(heard) <= {"book", "price_change", "last_trade_price", "tick_size_change"}
 
 
 async def test_a_trade_is_printed_and_both_books_are_shown_again_without_two_keys(
     open_sandbox: OpenSandbox, open_client: OpenClient
 ) -> None:
-    sandbox = await open_sandbox(speed=0.001)
+    sandbox = await open_sandbox()
     client = await open_client(sandbox)
     market = sandbox.venue.floor.markets[2]
     ask = market.book.best_ask(0)
@@ -134,7 +135,7 @@ async def test_a_trade_is_printed_and_both_books_are_shown_again_without_two_key
         )
         answer = await client.post_order(order)
         assert answer.ok
-        trade, *books = await frames(socket, 0.5)
+        trade, *books = await all_frames(socket, lambda found: len(found) >= 3)
     assert (trade["event_type"], trade["side"]) == ("last_trade_price", "BUY")
     assert trade["size"] == str(answer.taking_amount)
     assert [book["asset_id"] for book in books] == list(market.tokens)
@@ -146,16 +147,19 @@ async def test_the_activity_feed_starts_empty_answers_ping_empty_and_needs_an_ac
 ) -> None:
     sandbox = await open_sandbox(**BUSY)
     topic = [{"topic": "activity", "type": "*"}]
-    async with websockets.connect(sandbox.ready()["ws_activity"]) as socket:
+    url = sandbox.ready()["ws_activity"]
+    async with websockets.connect(url) as socket, websockets.connect(url) as other:
         assert await received(socket) == ""
         await socket.send(json.dumps({"subscriptions": topic}))
         filtered = [{"topic": "activity", "type": "*", "filters": '{"event_slug":"x"}'}]
         await socket.send(json.dumps({"action": "subscribe", "subscriptions": filtered}))
-        assert await frames(socket, 1.0) == []
+        await other.send(json.dumps({"action": "subscribe", "subscriptions": topic}))
+        await frames(other, lambda found: len(found) > 5)  # there is something to hear
         await socket.send("PING")
         assert await received(socket) == ""
         await socket.send(json.dumps({"action": "subscribe", "subscriptions": topic}))
-        assert await until(socket, lambda frame: frame.get("topic") == "activity")
+        (heard,) = await frames(socket, bool)
+        assert heard["topic"] == "activity"
 
 
 async def test_activity_has_one_taker_row_a_transaction_and_a_trades_row_a_fill(
@@ -197,6 +201,10 @@ async def user_socket(sandbox: Sandbox, *markets: str) -> ClientConnection:
     return socket
 
 
+def confirmed(frame: Any) -> bool:
+    return bool(frame["event_type"] == "trade" and frame["status"] == "CONFIRMED")
+
+
 async def test_a_trade_goes_matched_mined_confirmed_on_the_user_channel(
     open_sandbox: OpenSandbox, open_client: OpenClient
 ) -> None:
@@ -209,7 +217,9 @@ async def test_a_trade_goes_matched_mined_confirmed_on_the_user_channel(
         )
         answer = await client.post_order(order)
         assert answer.ok
-        heard = await frames(socket, 1.2)
+        heard = await all_frames(
+            socket, lambda found: {t["id"] for t in found if confirmed(t)} == {*answer.trade_ids}
+        )
     trades = [frame for frame in heard if frame["event_type"] == "trade"]
     for trade_id in answer.trade_ids:
         mine = [trade for trade in trades if trade["id"] == trade_id]
@@ -229,7 +239,7 @@ async def test_a_trade_goes_matched_mined_confirmed_on_the_user_channel(
 async def test_a_resting_order_is_placed_filled_as_maker_and_cancelled_on_the_user_channel(
     open_sandbox: OpenSandbox, open_client: OpenClient
 ) -> None:
-    sandbox = await open_sandbox(speed=0.001)
+    sandbox = await open_sandbox()
     maker = await open_client(sandbox)
     market = sandbox.venue.floor.markets[2]
     ask = market.book.best_ask(0)
@@ -247,7 +257,10 @@ async def test_a_resting_order_is_placed_filled_as_maker_and_cancelled_on_the_us
         )
         assert (await other.post_order(counter)).ok
         await maker.cancel_order(order_id=str(placed.order_id))
-        heard = await frames(socket, 0.6)
+        heard = await all_frames(
+            socket,
+            lambda found: "trade" in kinds(found) and found[-1].get("type") == "CANCELLATION",
+        )
     orders = [frame for frame in heard if frame["event_type"] == "order"]
     assert [frame["type"] for frame in orders] == ["PLACEMENT", "UPDATE", "CANCELLATION"]
     trade = next(frame for frame in heard if frame["event_type"] == "trade")
@@ -269,12 +282,12 @@ async def test_the_user_channel_can_be_narrowed_to_markets(
                 asset_id=market.tokens[0], price="0.02", size="10", side="BUY"
             )
             assert (await client.post_order(order)).ok
-        heard = await frames(socket, 0.4)
+        heard = await all_frames(socket, bool)
     assert {frame["market"] for frame in heard} == {other.condition_id}
 
 
 async def test_a_slow_consumer_is_closed_with_1013(open_sandbox: OpenSandbox) -> None:
-    sandbox = await open_sandbox(speed=0.001)
+    sandbox = await open_sandbox()
     async with websockets.connect(sandbox.ready()["ws_market"]) as socket:
         await socket.send(subscription(sandbox.venue.floor.markets[2].tokens[0]))
         await received(socket)
