@@ -12,14 +12,14 @@ def append(bootstrap: str, topic: str, values: list[bytes]) -> None:
     producer = Producer(producer_config(bootstrap))
     for value in values:
         producer.produce(topic, value, partition=0)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 def read(bootstrap: str, topic: str, count: int) -> list[bytes | None]:
     config = consumer_config(bootstrap, fetch_wait_ms=5)
     consumer = Consumer(config)
     consumer.assign([TopicPartition(topic, 0, 0)])
-    rows = consumer.consume(count, timeout=20)
+    rows = consumer.consume(count, timeout=60)
     consumer.close()
     return [row.value() for row in rows]
 

@@ -22,6 +22,7 @@ from infra.embedded import (
 )
 from infra.kafka.node import listens
 from infra.topics import declared
+from tests.waiting import WAIT_S
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
 
@@ -52,24 +53,24 @@ def start() -> Iterator[Start]:
 
 def test_it_starts_with_the_declared_topics_and_ends_cleanly_on_sigterm(start: Start) -> None:
     process, bootstrap = start("--prefix", "demo.", "--shards", "2")
-    known = AdminClient(admin_config(bootstrap)).list_topics(timeout=10).topics
+    known = AdminClient(admin_config(bootstrap)).list_topics(timeout=WAIT_S).topics
     counts = {name: len(topic.partitions) for name, topic in known.items()}
     assert counts == {n: t.partitions for n, t in declared("demo.", shards=2).items()}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(WAIT_S) == 0
 
 
 def test_it_stops_the_run_by_name_as_soon_as_a_partition_has_dropped_a_record(start: Start) -> None:
     process, bootstrap = start()
     producer = Producer(producer_config(bootstrap, compression="none"))
     for _ in range(3):
-        producer.append_and_wait("tape", bytes(900_000), key=None, partition=0, timeout_s=20)
+        producer.append_and_wait("tape", bytes(900_000), key=None, partition=0, timeout_s=WAIT_S)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2.5)  # 2.7 MB are no reason to stop
     for _ in range(5):
         producer.append("tape", bytes(900_000), key=None, partition=0)
     producer.flush(5)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == EXIT_OVERFLOW
     assert said.splitlines()[-1].startswith("PartitionOverflow: topic tape partition 0 has lost")
     assert "python -m infra.kafka up" in said
@@ -81,7 +82,7 @@ def test_the_drop_itself_is_silent_which_is_why_somebody_must_look(
     embedded.create_topic("log", 2)
     producer = Producer(producer_config(embedded.bootstrap, compression="none"))
     offsets = [
-        producer.append_and_wait("log", bytes(900_000), key=None, partition=1, timeout_s=20)
+        producer.append_and_wait("log", bytes(900_000), key=None, partition=1, timeout_s=WAIT_S)
         for _ in range(8)
     ]
     assert offsets == list(range(8))
@@ -104,11 +105,11 @@ def test_with_parent_it_ends_when_the_process_that_started_it_is_killed() -> Non
     assert parent.stdout is not None
     ready = json.loads(parent.stdout.readline())
     parent.kill()
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=WAIT_S)
     port = int(ready["bootstrap"].split(":")[1])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT_S
     while listens(port):
         if time.monotonic() > deadline:
             os.kill(ready["pid"], signal.SIGKILL)
-            pytest.fail("the broker outlived its parent by 20 s")
+            pytest.fail(f"the broker outlived its parent by {WAIT_S:.0f} s")
         time.sleep(0.05)

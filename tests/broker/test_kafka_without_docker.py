@@ -23,6 +23,7 @@ from infra.kafka.__main__ import main
 from infra.kafka.node import free_ports, listens
 from infra.topics import apply as apply_topics
 from infra.topics import declared
+from tests.waiting import WAIT_S, wait_until
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def falls_silent(port: int) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT_S
     while listens(port) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not listens(port)
@@ -79,13 +80,13 @@ def test_up_serves_until_down_and_ends_by_name_with_its_broker(up: Any, tmp_path
     assert run("status", *data) == (0, f"a broker is running on {tmp_path}, pid {process.pid}")
     assert run("up", *data) == (1, f"Error: a broker is running on {tmp_path} already")
     assert run("down", *data) == (0, f"stopped the broker on {tmp_path}")
-    assert process.wait(10) == 0
+    assert process.wait(WAIT_S) == 0
     process, bootstrap = up()
-    found = str(AdminClient(admin_config(bootstrap)).list_topics(timeout=10).cluster_id)
+    found = str(AdminClient(admin_config(bootstrap)).list_topics(timeout=WAIT_S).cluster_id)
     assert found == (tmp_path / "cluster.id").read_text()
     [java] = children(process.pid)
     os.kill(java, signal.SIGKILL)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 1
     assert said.startswith("Error: the broker ended by itself")
 
@@ -93,14 +94,14 @@ def test_up_serves_until_down_and_ends_by_name_with_its_broker(up: Any, tmp_path
 def test_up_that_is_killed_takes_its_jvm_along_and_loses_nothing(up: Any) -> None:
     process, bootstrap = up()
     admin = AdminClient(admin_config(bootstrap))
-    admin.create_topics([NewTopic("log", 1)])["log"].result(15)
+    admin.create_topics([NewTopic("log", 1)])["log"].result(WAIT_S)
     producer = Producer(producer_config(bootstrap))
-    assert producer.append_and_wait("log", b"0", key=None, partition=0, timeout_s=30) == 0
+    assert producer.append_and_wait("log", b"0", key=None, partition=0, timeout_s=WAIT_S) == 0
     process.kill()
     process.wait()
     assert falls_silent(int(bootstrap.split(":")[1]))
     up()
-    assert producer.append_and_wait("log", b"1", key=None, partition=0, timeout_s=30) == 1
+    assert producer.append_and_wait("log", b"1", key=None, partition=0, timeout_s=WAIT_S) == 1
     with PartitionReader(consumer_config(bootstrap), {("log", 0): 0}) as reader:
         rows = [row for batch in reader.read_to(reader.end_offsets()) for row in batch]
     assert [row.value for row in rows] == [b"0", b"1"]
@@ -136,7 +137,7 @@ def test_a_node_outlives_the_thread_that_started_it_but_not_the_process(
     running, port = parent.stdout.readline().split()
     assert (running, listens(int(port))) == ("True", True)
     parent.kill()
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=WAIT_S)
     assert falls_silent(int(port))
 
 
@@ -149,11 +150,18 @@ def test_three_nodes_serve_on_while_the_leader_is_killed(real_kafka_cluster: Any
     kafka = real_kafka_cluster(nodes=3)
     kafka.create_topic("log")
     producer = Producer(producer_config(kafka.bootstrap))
-    assert producer.append_and_wait("log", b"0", key=None, partition=0, timeout_s=30) == 0
+    assert producer.append_and_wait("log", b"0", key=None, partition=0, timeout_s=WAIT_S) == 0
+    admin = AdminClient(admin_config(kafka.bootstrap))
+
+    def replicated() -> bool:
+        found = admin.list_topics("log", timeout=WAIT_S).topics["log"].partitions[0]
+        return len(found.isrs) == 3
+
+    wait_until(replicated)  # else the one that is killed may be the only one that has the record
     leader = kafka.leader("log")
     leader.kill()
-    assert producer.append_and_wait("log", b"1", key=None, partition=0, timeout_s=60) == 1
-    assert kafka.leader("log").number != leader.number
+    assert producer.append_and_wait("log", b"1", key=None, partition=0, timeout_s=WAIT_S) == 1
+    wait_until(lambda: kafka.leader("log").number != leader.number)
 
 
 def test_topics_are_applied_on_three_nodes_that_hear_of_them_one_after_the_other(
@@ -165,7 +173,7 @@ def test_topics_are_applied_on_three_nodes_that_hear_of_them_one_after_the_other
         made = apply_topics(kafka.bootstrap, prefix=prefix)
         assert {step.action for step in made} == {"create"}
         apply_topics(kafka.bootstrap, prefix=prefix)
-    listed = AdminClient(admin_config(kafka.bootstrap)).list_topics(timeout=10).topics
+    listed = AdminClient(admin_config(kafka.bootstrap)).list_topics(timeout=WAIT_S).topics
     assert {name for name in listed if "." in name[:2]} == {
         name for prefix in ("a.", "b.", "c.") for name in declared(prefix)
     }

@@ -15,8 +15,7 @@ from connectors.kafka.offsets import Committed, GroupOffsets
 from connectors.kafka.producer import Producer
 from infra.embedded import EmbeddedBroker
 from infra.kafka.node import Node
-
-WAIT_S = 60.0
+from tests.waiting import WAIT_S
 
 
 def append(bootstrap: str, topic: str, values: list[bytes], partition: int = 0) -> None:
@@ -137,7 +136,7 @@ def test_an_offset_before_the_beginning_is_a_named_error_never_a_jump(
     embedded.create_topic("log", 1)
     producer = Producer(producer_config(embedded.bootstrap, compression="none"))
     for _ in range(8):  # 7.2 MB: the embedded broker drops the first records
-        producer.append_and_wait("log", bytes(900_000), key=None, partition=0, timeout_s=20)
+        producer.append_and_wait("log", bytes(900_000), key=None, partition=0, timeout_s=WAIT_S)
     config = consumer_config(embedded.bootstrap, fetch_wait_ms=5)
     with PartitionReader(config, {("log", 0): 0}) as reader:
         assert reader.watermarks("log", 0)[0] > 0
@@ -162,16 +161,16 @@ def test_an_open_transaction_hides_records_only_from_a_reader_that_asks_for_it(
         pytest.skip("the embedded broker has no transactions")
     topic = topics.make("log")
     open_one = PlainProducer(producer_config(kafka) | {"transactional.id": topic})
-    open_one.init_transactions(20)
+    open_one.init_transactions(WAIT_S)
     open_one.begin_transaction()
     open_one.produce(topic, b"0", partition=0)
-    assert open_one.flush(20) == 0
+    assert open_one.flush(WAIT_S) == 0
     with PartitionReader(consumer_config(kafka), {(topic, 0): 0}) as uncommitted:
         assert [row.value for row in read(uncommitted, 1)] == [b"0"]
     config = consumer_config(kafka, isolation="read_committed")
     with PartitionReader(config, {(topic, 0): 0}) as committed:
         assert committed.read(1, 1.0) == []
-        open_one.commit_transaction(20)
+        open_one.commit_transaction(WAIT_S)
         assert [row.value for row in read(committed, 1)] == [b"0"]
 
 

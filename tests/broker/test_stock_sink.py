@@ -46,9 +46,9 @@ def test_with_our_producer_the_same_record_stops_the_process_by_name(
     kafka: str, narrow: str
 ) -> None:
     producer = Producer(producer_config(kafka, compression="none"))
-    producer.append_and_wait(narrow, b"0", key=None, partition=0, timeout_s=20)
+    producer.append_and_wait(narrow, b"0", key=None, partition=0, timeout_s=60)
     with pytest.raises(UndeliveredRecord, match=rf"{narrow}/0 .*MSG_SIZE_TOO_LARGE"):
-        producer.append_and_wait(narrow, REFUSED, key=None, partition=0, timeout_s=20)
+        producer.append_and_wait(narrow, REFUSED, key=None, partition=0, timeout_s=60)
     with pytest.raises(UndeliveredRecord, match="MSG_SIZE_TOO_LARGE"):
         producer.append(narrow, b"2", key=None, partition=0)
     assert standing(kafka, narrow) == [b"0"]

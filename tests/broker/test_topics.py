@@ -102,7 +102,7 @@ def test_only_what_differs_is_set() -> None:
 def real(request: pytest.FixtureRequest) -> str:
     """A broker with topic configuration."""
     bootstrap: str = request.getfixturevalue("kafka")
-    cluster = AdminClient(admin_config(bootstrap)).list_topics(timeout=10).cluster_id
+    cluster = AdminClient(admin_config(bootstrap)).list_topics(timeout=60).cluster_id
     if (cluster or "").startswith(EMBEDDED):
         pytest.skip("the embedded broker has no topic configuration")
     return bootstrap
@@ -137,7 +137,7 @@ def test_another_partition_count_is_refused_and_nothing_is_changed(real: str, to
     topics.make("tape", partitions=2)
     with pytest.raises(TopicsRefused, match=r"nothing was changed: topic \S+tape has 2 partitions"):
         apply(real, prefix=topics.prefix)
-    known = AdminClient(admin_config(real)).list_topics(timeout=10).topics
+    known = AdminClient(admin_config(real)).list_topics(timeout=60).topics
     assert [name for name in known if name.startswith(topics.prefix)] == [f"{topics.prefix}tape"]
 
 

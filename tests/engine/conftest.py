@@ -20,6 +20,7 @@ from connectors.kafka.offsets import GroupOffsets
 from flows.engine.hub import Hub
 from flows.engine.rows import NUMBER_HEADER, OutRow, TapeRow
 from infra.kafka import tether
+from tests.waiting import WAIT_S, wait_until
 
 FLOW = Path(__file__).with_name("window_flow.py")
 ROOT = FLOW.parents[2]
@@ -35,13 +36,6 @@ def window_flow() -> ModuleType:
     sys.modules["window_flow"] = module
     spec.loader.exec_module(module)
     return module
-
-
-def wait_until(what: Callable[[], Any], why: str, timeout_s: float = 30.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < end, f"{why}: not within {timeout_s} s"
-        time.sleep(0.02)
 
 
 class FlowProcess:
@@ -75,7 +69,7 @@ class FlowProcess:
             assert self.process.poll() is None, self.said
             return words in self.said
 
-        wait_until(said, f"{self.log.name} says {words!r}")
+        wait_until(said, lambda: f"{words!r} is not in\n{self.said}")
 
     def end(self, signal_number: int) -> int:
         self.process.send_signal(signal_number)
@@ -85,8 +79,8 @@ class FlowProcess:
         time.sleep(seconds)
         return self.end(signal_number)
 
-    def code(self, timeout_s: float = 30.0) -> int:
-        return self.process.wait(timeout_s)
+    def code(self) -> int:
+        return self.process.wait(WAIT_S)
 
 
 class World:
@@ -137,7 +131,7 @@ class World:
             value = b"tick" if i % 10 == 9 else b"fill w%d %d" % (i * i % 7, i % 5 - 2)
             self.producer.produce(self.tape, value=value, partition=0)
         self.fed += count
-        assert self.producer.flush(60) == 0
+        assert self.producer.flush(WAIT_S) == 0
 
     def rows(self, topic: str) -> list[OutRow]:
         """What stands in one output topic, in log order."""
@@ -174,7 +168,7 @@ class World:
         """Do what retention does: the partition begins at this offset from now on."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         for done in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
-            done.result(20)
+            done.result(WAIT_S)
 
     def end_offset(self, topic: str) -> int:
         return self.hub.watermarks(topic, 0)[1]
@@ -190,7 +184,13 @@ class World:
 
     def wait_beyond(self, topic: str, offset: int) -> None:
         """Until the topic holds this offset."""
-        wait_until(lambda: self.end_offset(topic) > offset, f"{topic} goes beyond {offset}")
+        wait_until(
+            lambda: self.end_offset(topic) > offset,
+            lambda: (
+                f"{topic} ends at {self.end_offset(topic)} and not beyond {offset}; flows said\n"
+                + "\n".join(flow.said[-2_000:] for flow in self.flows)
+            ),
+        )
 
     def assert_exact(self) -> None:
         """Every topic holds exactly what the tape leads to: nothing lost, doubled or different."""
@@ -210,7 +210,7 @@ def make_world(window_flow: ModuleType, tmp_path: Path) -> Iterator[Callable[...
     for world in worlds:
         for flow in world.flows:
             flow.process.kill()
-            flow.process.wait(10)
+            flow.process.wait(WAIT_S)
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import pytest
 
 from flows.engine.launch import Exit
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def broker(real_kafka_cluster: Any) -> Any:

@@ -16,10 +16,15 @@ from flows.engine.launch import Exit
 def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
     world: Any, feeder: Any, tmp_path: Path
 ) -> None:
-    """Five SIGKILLs while records flow; a read-only replay of the tape agrees byte for byte."""
+    """Five SIGKILLs and until a tail was redone; a read-only replay agrees byte for byte."""
     chance = random.Random(11)
+
+    def redone() -> bool:
+        return any(re.search(r"matched=[1-9]", flow.said) for flow in world.flows)
+
     with feeder(world):
-        for _ in range(5):
+        while len(world.flows) < 5 or not redone():
+            assert len(world.flows) < 40, "no tail was redone"
             flow = world.start(tmp_path / "state")
             flow.wait_reading()
             time.sleep(chance.uniform(0.02, 0.7))
@@ -30,7 +35,6 @@ def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
     assert last.end(signal.SIGTERM) == Exit.CLEAN
     assert last.first_offset > 0
     world.assert_exact()
-    assert any(re.search(r"matched=[1-9]", flow.said) for flow in world.flows), "no tail was redone"
 
     replayed = world.make_outputs(".replayed")
     until = world.end_offset(world.tape) - 1
@@ -124,9 +128,9 @@ def test_an_undelivered_record_stops_the_flow_before_its_snapshot(
         pytest.skip("the embedded broker refuses no size")
     world.feed(50)
     topics = {**world.topics, "watch": world.make("small", max_message_bytes="60")}
-    for epoch_s in (0.1, 60.0):
+    for epoch_s in (0.1, 3_600.0):  # the second one ends long before its epoch does
         flow = world.start(tmp_path / "state", topics=topics, epoch_s=epoch_s)
-        assert flow.code(timeout_s=15) == Exit.KAFKA_FAILED, "at once, not an epoch later"
+        assert flow.code() == Exit.KAFKA_FAILED
         assert "UndeliveredRecord" in flow.said
         assert "MSG_SIZE_TOO_LARGE" in flow.said
         assert flow.first_offset == 0

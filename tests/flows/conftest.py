@@ -22,6 +22,7 @@ from schemas.records.base import Record
 from schemas.records.system import FlowStarted
 from schemas.wiring import KafkaWiring
 from tests.core.conftest import World
+from tests.waiting import WAIT_S
 
 TOPICS = ("tape", "journal", "orders", "watch")
 
@@ -78,7 +79,7 @@ class Bench:
                 partition=0,
                 headers=codec.headers(record),
             )
-        assert self.producer.flush(20) == 0
+        assert self.producer.flush(WAIT_S) == 0
 
     def tape_now(self) -> list[Record]:
         """All that stands on the tape."""
@@ -111,7 +112,7 @@ class Bench:
                 [sys.executable, *words], env=self.environment(**changes), stderr=log
             )
 
-    def wait_until_started(self, count: int, process: Any, timeout_s: float = 40) -> None:
+    def wait_until_started(self, count: int, process: Any, timeout_s: float = WAIT_S) -> None:
         """Wait until so many generations stand on the tape."""
         end = time.monotonic() + timeout_s
         while sum(isinstance(record, FlowStarted) for record in self.tape_now()) < count:
@@ -119,14 +120,19 @@ class Bench:
             assert time.monotonic() < end, (self.folder / "flow.log").read_text()[-3000:]
             time.sleep(0.1)
 
-    def wait_until_folded(self, process: Any, timeout_s: float = 40) -> None:
-        """Wait until the journal holds what the fold makes of the tape as it stands now.
+    def is_folded(self) -> bool:
+        """Whether both topics hold what the fold makes of the tape."""
+        tape = self.tape_now()
+        return all(self.values(topic) == expected(tape, topic) for topic in ("journal", "orders"))
+
+    def wait_until_folded(self, process: Any, timeout_s: float = WAIT_S) -> None:
+        """Wait until journal and orders hold what the fold makes of the tape as it stands now.
 
         A flow appends to the tape itself (FlowStarted), which moves the offsets behind it: so the
         expectation is folded from the topic, never from the list that a test put there.
         """
         end = time.monotonic() + timeout_s
-        while self.values("journal") != expected(self.tape_now(), "journal"):
+        while not self.is_folded():
             assert process.poll() is None, (self.folder / "flow.log").read_text()[-3000:]
             assert time.monotonic() < end, (self.folder / "flow.log").read_text()[-3000:]
             time.sleep(0.2)

@@ -4,6 +4,7 @@ import signal
 import time
 
 from tests.flows.conftest import expected
+from tests.waiting import WAIT_S
 
 
 def assert_equals_the_fold(bench) -> None:
@@ -30,7 +31,7 @@ def test_a_killed_flow_goes_on_where_it_was_and_writes_the_uninterrupted_journal
     bench.wait_until_started(5, process)
     bench.wait_until_folded(process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(WAIT_S) == 0
     assert_equals_the_fold(bench)
     assert bench.raw_count("journal") == len(bench.values("journal"))
 
@@ -44,7 +45,7 @@ def test_a_lost_recovery_directory_writes_nothing_twice(bench, processes, tape) 
         bench.wait_until_folded(process)
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(WAIT_S) == 0
     assert bench.raw_count("journal") == len(bench.values("journal"))
     assert_equals_the_fold(bench)
 
@@ -69,12 +70,12 @@ def test_a_paused_flow_that_wakes_behind_a_successor_stops_with_its_own_code(
     bench.put(tape[half:])
     bench.wait_until_folded(second)
     first.send_signal(signal.SIGCONT)
-    assert first.wait(20) == 86
+    assert first.wait(WAIT_S) == 86
     assert_equals_the_fold(bench)
 
 
 def test_a_tape_without_genesis_is_refused_by_name(bench, processes, tape) -> None:
     bench.put(tape[1:5])
     process = processes(bench.start())
-    assert process.wait(20) == 1
+    assert process.wait(WAIT_S) == 1
     assert "Genesis" in (bench.folder / "flow.log").read_text()
