@@ -56,7 +56,7 @@ def test_make_check_runs_every_check() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     ).stdout
     for command in (
         "ruff format --check",

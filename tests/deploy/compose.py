@@ -115,7 +115,12 @@ class Container:
     def healthy(self) -> bool:
         """Its own health check, once."""
         done = subprocess.run(
-            self.health, env=self.env, cwd=self.folder, capture_output=True, timeout=30, check=False
+            self.health,
+            env=self.env,
+            cwd=self.folder,
+            capture_output=True,
+            timeout=120,
+            check=False,
         )
         return done.returncode == 0
 
@@ -133,7 +138,7 @@ class Container:
         assert self.process is not None
         self.process.terminate()
 
-    def stop(self, timeout_s: float = 30.0) -> int:
+    def stop(self, timeout_s: float = 120.0) -> int:
         """SIGTERM, and SIGKILL when the grace is over; the exit code."""
         self.terminate()
         assert self.process is not None

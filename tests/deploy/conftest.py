@@ -17,7 +17,7 @@ from infra.kafka import tether
 from tests.conftest import Topics
 from tests.deploy.compose import Container, container, read
 
-READY_S = 60.0
+READY_S = 150.0
 ACCOUNT = "main"
 
 
@@ -117,7 +117,7 @@ def _secrets(config: Path, given: dict[str, str], key: str) -> tuple[str, ...]:
         env={"TRUECOPY__EXECUTION__KEY_FILE": str(file)},
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=READY_S,
     )
     return (key, *json.loads(credentials.read_text()).values())
 
@@ -158,7 +158,7 @@ leaders = [{{ wallet = "{said["leaders"][0].lower()}" }}]
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool], str], None]:
-    """Waits for a condition, 60 s at most."""
+    """Waits for a condition, READY_S at most."""
 
     def wait(condition: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + READY_S

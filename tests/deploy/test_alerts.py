@@ -153,6 +153,6 @@ def test_promtool_accepts_the_rules_and_the_settings() -> None:
         pytest.skip("promtool is not installed; the queries were read by the tests above")
     for argv in (["check", "rules", "alerts.yml"], ["check", "config", "prometheus.yml"]):
         done = subprocess.run(
-            [promtool, *argv], cwd=DEPLOY, capture_output=True, text=True, timeout=60, check=False
+            [promtool, *argv], cwd=DEPLOY, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr

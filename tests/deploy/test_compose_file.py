@@ -25,7 +25,7 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
     """check-jsonschema carries the specification's own schema, so no network is needed."""
     command = [str(Path(sys.executable).with_name("check-jsonschema"))]
     command += ["--builtin-schema", "vendor.compose-spec", str(ROOT / "docker-compose.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

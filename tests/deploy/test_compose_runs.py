@@ -9,14 +9,9 @@ import re
 from collections.abc import Callable
 from urllib.request import urlopen
 
-import pytest
-
 from connectors.telemetry.names import METRICS, PREFIX
 from tests.deploy.compose import ONCE, PROCESSES, Container
 from tests.deploy.conftest import READY_S, Deployed
-
-# Five processes begin at once; on a busy machine each takes its time.
-pytestmark = pytest.mark.timeout(300)
 
 Deploy = Callable[..., Deployed]
 Eventually = Callable[[Callable[[], bool], str], None]
@@ -35,7 +30,7 @@ def metrics_of(process: Container) -> str:
     """Its /metrics, at the address of its health check."""
     found = re.search(r"http://[\w.:]+/", process.health[-1])
     assert found is not None
-    with urlopen(found[0] + "metrics", timeout=10) as answer:
+    with urlopen(found[0] + "metrics", timeout=READY_S) as answer:
         text: str = answer.read().decode()
     return text
 

@@ -20,7 +20,7 @@ from tests.deploy.compose import ROOT, image
 
 STAGES = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1:]
 VENV = "/opt/truecopy"
-INSTALL_TIMEOUT_S = 240
+INSTALL_TIMEOUT_S = 480
 
 
 def instructions(stage: str) -> list[tuple[str, str]]:
@@ -128,7 +128,6 @@ def _run(line: str, folder: Path) -> None:
     assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
 
 
-@pytest.mark.timeout(300)
 def test_the_install_lines_make_an_environment_that_needs_no_source_tree(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -145,7 +144,7 @@ def test_the_install_lines_make_an_environment_that_needs_no_source_tree(
     env = {"PATH": f"{installed}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
     python = [str(installed / "bin" / "python"), "-c", look]
     done = subprocess.run(
-        python, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+        python, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     where, topics, schemas = done.stdout.split()
@@ -158,7 +157,7 @@ def test_the_install_lines_make_an_environment_that_needs_no_source_tree(
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert re.search(r"\d+\.\d+\.\d+", said.stdout)

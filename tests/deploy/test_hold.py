@@ -16,9 +16,9 @@ from flows.engine.launch import EXITS, Exit
 from infra.deploy.hold import HELD
 from infra.kafka import tether
 from infra.run.parts import EXECUTION_FINAL, FLOW_FINAL
+from tests.waiting import WAIT_S
 
 Started = Callable[..., subprocess.Popen[str]]
-WAIT_S = 20
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_the_hold_loads_no_part_of_the_pipeline() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=WAIT_S,
         env={**os.environ, "PYTHONPATH": ""},
     )
     loaded = set(done.stdout.split())

@@ -28,6 +28,7 @@ from schemas import codec
 from schemas.records.base import Record
 from schemas.records.system import Genesis
 from schemas.wiring import KafkaWiring
+from tests.waiting import WAIT_S
 
 RUN = Path(__file__).with_name("run.jsonl.gz")
 ROOT = RUN.parents[2]
@@ -203,7 +204,7 @@ class Pipeline:
     def export_apart(self, folder: Path) -> "Ended":
         """`truecopy export --once` as a process, to its end."""
         process = self.start(folder, "--once")
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=WAIT_S)
         return Ended(process.returncode, said.decode())
 
     def beside(self, prefix: str) -> "Pipeline":
@@ -218,7 +219,7 @@ class Pipeline:
         place = TopicPartition(self.kafka.prefix + topic, 0, offset)
         admin = AdminClient(admin_config(self.kafka.bootstrap))
         for done in admin.delete_records([place]).values():
-            done.result(20)
+            done.result(WAIT_S)
 
     def standing(self, topic: str) -> list[Stored]:
         """What Kafka holds of a topic, in order."""
@@ -260,7 +261,7 @@ def make_pipeline() -> Iterator[Callable[..., Pipeline]]:
     for pipeline in made:
         for process in pipeline.processes:
             process.kill()
-            process.wait(10)
+            process.wait(WAIT_S)
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def pipeline(topics: Any, make_pipeline: Callable[..., Pipeline]) -> Pipeline:
 
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
-    def wait(what: Callable[[], Any], why: str, timeout_s: float = 30.0) -> None:
+    def wait(what: Callable[[], Any], why: str, timeout_s: float = WAIT_S) -> None:
         end = time.monotonic() + timeout_s
         while not what():
             assert time.monotonic() < end, f"{why}: not within {timeout_s} s"

@@ -22,6 +22,7 @@ from infra.embedded import EmbeddedBroker
 from infra.topics import declared
 from schemas.records.market import BookEpoch
 from schemas.records.system import Tick
+from tests.waiting import WAIT_S
 
 SMALL = Limits(block_rows=100, slice_rows=250)
 
@@ -113,7 +114,6 @@ def test_a_run_that_was_killed_before_it_noted_its_files_leaves_neither_doubles_
     assert pipeline.assert_exported(folder) == 1_251
 
 
-@pytest.mark.timeout(180)
 def test_killed_twice_with_sigkill_while_records_come_in_it_has_every_record_once(
     pipeline: Any,
     as_sent: Callable[..., Any],
@@ -134,10 +134,10 @@ def test_killed_twice_with_sigkill_while_records_come_in_it_has_every_record_onc
         pipeline.send(*(as_sent(tick(i)) for i in range(sent, sent + 3_000)))
         sent += 3_000
         process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(WAIT_S) == -signal.SIGKILL
         assert len(files(tmp_path)) > before
     process = pipeline.start(tmp_path, "--once")
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, said.decode()
     assert b"rows in" in said
     assert pipeline.assert_exported(tmp_path) == sent + 1
@@ -156,7 +156,7 @@ def test_nothing_half_written_is_in_the_archive_and_sigterm_puts_what_was_read_t
     wait_until(lambda: any((tmp_path / ".open").glob("*")), "a block is written aside")
     assert files(tmp_path) == {}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(WAIT_S) == 0
     found = stored(tmp_path, "tape")
     assert len(found) >= DEFAULT_LIMITS.block_rows
     assert found == pipeline.standing("tape")[: len(found)]
@@ -187,7 +187,7 @@ def test_it_waits_through_a_broker_outage_and_shows_its_lag_to_kafkas_tools(
     wait_until(lambda: (found := group.committed("tape", 0)) and found.offset == 51, "it goes on")
     group.close()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(WAIT_S) == 0
     assert pipeline.assert_exported(tmp_path) == 51
 
 

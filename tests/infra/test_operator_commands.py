@@ -27,7 +27,7 @@ from schemas.wiring import KafkaWiring
 from tests.core.tape import LEADER, OTHER, OWN, UP
 from tests.core.world import World
 
-READY_S = 60
+READY_S = 150
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Shard:
                 partition=0,
                 headers=codec.headers(record),
             )
-        assert producer.flush(20) == 0
+        assert producer.flush(READY_S) == 0
         self.put_n = len(self.world.tape)
 
     def start_flow(self) -> Any:
@@ -172,7 +172,7 @@ def journal_on(shard: Shard, count: int) -> None:
             partition=0,
             headers=each.headers,
         )
-    assert producer.flush(20) == 0
+    assert producer.flush(READY_S) == 0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.7, 1.0])

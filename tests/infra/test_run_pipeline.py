@@ -14,8 +14,8 @@ import pytest
 
 from infra.children import Child
 from infra.topics import declared
+from tests.waiting import WAIT_S
 
-WAIT_S = 60.0
 TRUECOPY = [sys.executable, "-m", "infra.cli.main"]
 READY = "pipeline=all state=ready"
 WALLET = "0x" + "ab" * 20

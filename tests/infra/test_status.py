@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from schemas.records import journal
 from schemas.records.summary import Summary
 from schemas.units import parse_micro
 from tests.core.conftest import UP, World
+from tests.waiting import WAIT_S
 
 
 def journal_of(world: World) -> list[tuple[int, object]]:
@@ -109,10 +109,7 @@ def test_an_empty_journal_has_no_summary() -> None:
 
 
 @pytest.mark.parametrize("words", [["--json"], []])
-def test_the_command_answers_from_the_broker_in_under_a_second(
-    kafka, topics, started, words
-) -> None:
-    """The second is that of reading; starting Python is not counted."""
+def test_the_command_answers_from_the_broker(kafka, topics, started, words) -> None:
     from connectors.kafka.config import producer_config
     from connectors.kafka.producer import Producer
     from infra.status import read_status
@@ -126,17 +123,15 @@ def test_the_command_answers_from_the_broker_in_under_a_second(
     for sealed in world.sealed:
         if sealed.topic == "journal":
             producer.append(name, sealed.value, key=None, partition=0, headers=sealed.headers)
-    assert producer.flush(20) == 0
+    assert producer.flush(WAIT_S) == 0
     wiring = KafkaWiring(bootstrap=kafka, prefix=topics.prefix)
-    began = time.monotonic()
     assert read_status(wiring).lines[("main", UP)].target_micro == parse_micro("50")
-    assert time.monotonic() - began < 1.0
     env = {
         **os.environ,
         "TRUECOPY__KAFKA__BOOTSTRAP": kafka,
         "TRUECOPY__KAFKA__PREFIX": topics.prefix,
     }
     argv = [sys.executable, "-m", "infra.cli.main", "status", *words]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr
     assert "main" in done.stdout

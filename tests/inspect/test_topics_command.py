@@ -25,6 +25,7 @@ from schemas.records.journal import Undecodable
 from schemas.records.system import FlowStarted
 from schemas.wiring import KafkaWiring, Wiring
 from tests.core.conftest import DOWN, LEADER, UP, World
+from tests.waiting import WAIT_S
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = re.compile(r"(\d+:)?\d+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ +\S")
@@ -240,7 +241,7 @@ def process(shelf: Any, *words: str) -> Iterator[subprocess.Popen[str]]:
         yield child
     finally:
         child.kill()
-        child.communicate(timeout=20)
+        child.communicate(timeout=WAIT_S)
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(shelf: Any, golden: list[Record]) -> None:
@@ -249,7 +250,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(shelf: Any, golden: list[Record
         assert child.stdout is not None
         assert LINE.match(child.stdout.readline())
         child.stdout.close()
-        assert child.wait(30) == 0
+        assert child.wait(WAIT_S) == 0
         assert child.stderr is not None
         assert child.stderr.read() == ""
 
@@ -262,7 +263,7 @@ def test_following_ends_with_the_interrupt_key_and_without_a_complaint(shelf: An
         shelf.records("tape", [FlowStarted(shard=8, rules=1)])
         assert "shard 8" in child.stdout.readline()
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 0
+        assert child.wait(WAIT_S) == 0
         assert child.stderr is not None
         assert child.stderr.read() == ""
 

@@ -15,6 +15,7 @@ from schemas.codec import KINDS
 from schemas.records.base import Record
 from schemas.records.journal import Undecodable
 from tests.core.conftest import World
+from tests.waiting import WAIT_S
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "topics.md"
@@ -81,7 +82,7 @@ def test_the_command_that_follows_runs_until_it_is_interrupted(filled: Any) -> N
         assert child.wait(30) == 0
     finally:
         child.kill()
-        child.communicate(timeout=20)
+        child.communicate(timeout=WAIT_S)
 
 
 def test_the_page_shows_every_command_and_every_option_of_tail() -> None:

@@ -17,6 +17,7 @@ from infra.proof.recordings import KafkaRecording
 from infra.proof.refold import OURS
 from schemas import codec
 from tests.proof.conftest import write_archive
+from tests.waiting import WAIT_S
 
 
 def truecopy(bench, *words: str) -> Result:
@@ -28,7 +29,7 @@ def run_flow_to_the_end(bench, processes) -> None:
     process = processes(bench.start())
     bench.wait_until_started(started + 1, process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(WAIT_S) == 0
 
 
 def test_a_flow_goes_on_from_a_rebuilt_snapshot_and_writes_the_uninterrupted_journal(
@@ -48,7 +49,7 @@ def test_a_flow_goes_on_from_a_rebuilt_snapshot_and_writes_the_uninterrupted_jou
     process = processes(bench.start())
     bench.wait_until_folded(process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(WAIT_S) == 0
     assert bench.raw_count("journal") == len(bench.values("journal"))
     log = (bench.folder / "flow.log").read_text()
     assert "state=replayed" not in log, "it went on from the snapshot, nothing was written again"
@@ -63,7 +64,7 @@ def test_a_journal_of_other_rules_is_refused_until_it_is_rebuilt_and_then_gone_o
     assert [r.value for r in older.topics["orders"]] != [r.value for r in ours.topics["orders"]]
     put_on(bench, older)
     process = processes(bench.start())
-    assert process.wait(30) == 89
+    assert process.wait(WAIT_S) == 89
     log = (bench.folder / "flow.log").read_text()
     assert f"was decided by rules {RULES - 1}" in log
     assert "truecopy rebuild" in log
@@ -84,7 +85,7 @@ def test_a_snapshot_of_other_rules_is_refused_by_name(
     identity = bench.folder / "recovery" / "identity.json"
     identity.write_text(identity.read_text().replace(f'"rules":{RULES}', f'"rules":{RULES - 1}'))
     process = processes(bench.start())
-    assert process.wait(30) == 89
+    assert process.wait(WAIT_S) == 89
     log = (bench.folder / "flow.log").read_text()
     assert f"a snapshot of rules {RULES - 1}, this release has rules {RULES}" in log
     assert "truecopy rebuild" in log
@@ -125,13 +126,13 @@ def test_a_tape_whose_beginning_only_the_archive_has_is_rebuilt_from_both_and_go
     assert found.exit_code == 0, found.output
     assert state_digest(rebuild(whole).state) in found.output
     process = processes(bench.start())
-    end = time.monotonic() + 40
+    end = time.monotonic() + WAIT_S
     while bench.raw_count("tape") == len(small_lines):  # until it has put FlowStarted there
         assert process.poll() is None, (bench.folder / "flow.log").read_text()[-3000:]
         assert time.monotonic() < end
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(WAIT_S) == 0
     assert bench.values("journal") == [row.value for row in whole.topics["journal"]]
 
 
@@ -141,6 +142,6 @@ def delete_before(bench, offset: int) -> None:
     place = TopicPartition(f"{bench.kafka.prefix}tape", 0, offset)
     try:
         for done in admin.delete_records([place]).values():
-            done.result(20)
+            done.result(WAIT_S)
     except KafkaException as error:
         pytest.skip(f"this broker deletes no records: {error}")

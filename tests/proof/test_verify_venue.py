@@ -28,6 +28,7 @@ from tests.connectors.account.conftest import (
     stages,
 )
 from tests.proof.conftest import recorded
+from tests.waiting import WAIT_S
 
 __all__ = ["new_tape", "recorded_books", "shared_broker", "stages"]
 
@@ -106,7 +107,7 @@ async def test_what_the_connector_told_is_what_the_venue_says_and_what_it_missed
     stage.venue.buy(market)
     stage.venue.rest(market, 10_000, 300_000_000)
     found: dict[str, Difference] = {}
-    async with asyncio.timeout(15):  # the venue's index lags behind its matching
+    async with asyncio.timeout(WAIT_S):  # the venue's index lags behind its matching
         while len(found) < 4:
             ledger, view = await compared(stage, going_on)
             found = {each.about: each for each in differences(ledger, view)}

@@ -58,7 +58,7 @@ def test_what_the_constructions_print_stands_among_the_golden_lines(
     script = Path(__file__).parent / "golden" / name
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     printed = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, check=True, timeout=30
+        [sys.executable, script], env=environment, capture_output=True, check=True, timeout=120
     ).stdout.splitlines()
     assert printed
     assert set(printed) <= {*golden_lines, sealed_line}

@@ -14,7 +14,7 @@ class Asked:
     """A process's endpoints."""
 
     def __init__(self, address: str) -> None:
-        self._client = httpx.Client(base_url=address, timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=address, timeout=60, trust_env=False)
 
     def get(self, path: str) -> httpx.Response:
         return self._client.get(path)

@@ -12,6 +12,7 @@ from connectors.execution.said import Said
 from schemas.records.base import Intent
 from schemas.records.system import Tick
 from schemas.wiring import ExecutionWiring
+from tests.waiting import WAIT_S
 
 NOW_MS = 1_764_000_000_000
 
@@ -103,7 +104,7 @@ async def test_the_stop_files_coming_and_going_are_one_line_each(
         for act in (process.file.touch, process.file.unlink):
             lines = len(caplog.records)
             act()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 while len(caplog.records) == lines:
                     await asyncio.wait([watching], timeout=0.05)
         watching.cancel()

@@ -9,8 +9,10 @@ import pytest
 
 from connectors.telemetry.health import Heart, Readiness
 from connectors.telemetry.server import Telemetry
+from infra.kafka.node import free_ports
 from schemas.settings import SettingsError
 from schemas.wiring import HealthWiring
+from tests.waiting import WAIT_S
 
 
 class Clock:
@@ -85,11 +87,11 @@ def test_a_hanging_loop_is_told_while_it_hangs(asked: Callable[[str], Any]) -> N
     def loop() -> None:
         telemetry.heart.beat()
         hangs.set()
-        hang.wait(20)
+        hang.wait(WAIT_S)
 
     hanging = threading.Thread(target=loop)
     hanging.start()
-    hangs.wait(10)
+    hangs.wait(WAIT_S)
     with telemetry.served(HealthWiring()) as address:
         process = asked(address)
         answers = iter(lambda: process.get("/healthz"), None)
@@ -121,10 +123,9 @@ def test_an_address_that_nobody_can_listen_at_is_a_refusal(wiring: dict[str, Any
 
 def test_a_closed_server_leaves_no_thread_and_no_port(asked: Callable[[str], Any]) -> None:
     before = threading.active_count()
-    telemetry = Telemetry("export")
-    with telemetry.served(HealthWiring()) as address:
+    telemetry, (port,) = Telemetry("export"), free_ports(1)
+    with telemetry.served(HealthWiring(export_port=port)) as address:
         assert asked(address).get("/healthz").status_code == 200
-        port = int(address.rpartition(":")[2])
     assert [thread.name for thread in threading.enumerate()].count("telemetry") == 0
     assert threading.active_count() <= before + 1  # one that still hangs up on its client
     with telemetry.served(HealthWiring(export_port=port)) as again:

@@ -114,7 +114,7 @@ def test_the_last_line_of_a_process_says_why_it_ended_in_the_form_of_all_others(
         env={**os.environ, VARIABLE: form},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
