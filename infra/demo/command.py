@@ -19,8 +19,8 @@ from infra.status import read_status
 from infra.tape import bounds
 from infra.topics import TopicsRefused
 
-SETTLE_S = 20.0
-"""How long the last orders may take to settle after the planned end."""
+SETTLE_S = 40.0
+"""How long the last orders may take to settle after the planned end; over as soon as they have."""
 STILL_S = 3.0
 REFRESH_S = 1.0
 LASTING = (None, *VENUE_MINIMUMS, "one_sided", "crossed")

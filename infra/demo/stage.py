@@ -22,7 +22,7 @@ from infra.tape import apply_policy
 from infra.topics import apply as apply_topics
 from schemas.settings import Settings, load
 
-READY_S = 30.0
+READY_S = 120.0
 ACCOUNT = "demo"
 PIPELINE = ("public", "account", "flow", "execution")
 RESTARTS_MAX = 20
@@ -103,7 +103,7 @@ class Stage:
 
     def ask(self, path: str) -> Any:
         """One of the sandbox's own endpoints."""
-        answer = httpx.get(f"{self.venue['url']}/_sandbox/{path}", timeout=10)
+        answer = httpx.get(f"{self.venue['url']}/_sandbox/{path}", timeout=READY_S)
         answer.raise_for_status()
         return answer.json()
 
@@ -111,7 +111,7 @@ class Stage:
         """The venue's own order books of every market it lists, by token."""
         tokens = [t["token_id"] for m in self.ask("truth")["markets"] for t in m["tokens"]]
         asked = [{"token_id": token} for token in tokens]
-        answer = httpx.post(f"{self.venue['clob_url']}/books", json=asked, timeout=10)
+        answer = httpx.post(f"{self.venue['clob_url']}/books", json=asked, timeout=READY_S)
         answer.raise_for_status()
         return {book["asset_id"]: book for book in answer.json()}
 

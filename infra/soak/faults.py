@@ -20,9 +20,9 @@ from infra.tape import bounds
 STALL_S = 20.0
 ZOMBIE_S = 5.0
 """How far the second flow gets before the first one wakes."""
-ENDS_S = 30.0
+ENDS_S = 120.0
 """How long a woken predecessor may take to meet its successor on the tape and stop."""
-STARTS_S = 30.0
+STARTS_S = 120.0
 SIGNED_S = 4.0
 BACK_OFF_S = 0.3
 TEND_S = 0.1

@@ -10,7 +10,7 @@ from infra.kafka import install, tether
 from tests.bench.figures import Figure, cells, replaced, standing, written
 
 RUN = Path(__file__).with_name("run.py")
-TIMEOUT_S = 100
+TIMEOUT_S = 500
 
 
 @pytest.mark.skipif(install.missing() is not None, reason=f"no real Kafka: {install.missing()}")

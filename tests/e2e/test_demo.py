@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from connectors.kafka.config import producer_config
 from connectors.kafka.producer import Producer
 from infra.demo.evidence import numbered_values
@@ -36,7 +34,7 @@ PROMISES = (
 def demo(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "infra.cli.main", "demo", "--folder", str(folder), *words]
     env = {name: value for name, value in os.environ.items() if name != "TRUECOPY_KAFKA"}
-    return subprocess.run(argv, capture_output=True, text=True, timeout=170, env=env)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=540, env=env)
 
 
 def assert_all_held(done: "subprocess.CompletedProcess[str]", folder: Path) -> None:
@@ -53,7 +51,6 @@ def processes_of(folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(180)
 def test_every_promise_holds_on_undisturbed_feeds_and_no_secret_leaves_its_file(
     tmp_path: Path,
 ) -> None:
@@ -70,12 +67,10 @@ def test_every_promise_holds_on_undisturbed_feeds_and_no_secret_leaves_its_file(
     assert not [s for s in secrets if s.removeprefix("0x") in done.stdout + done.stderr]
 
 
-@pytest.mark.timeout(180)
 def test_every_promise_holds_with_all_named_faults_on(tmp_path: Path) -> None:
     assert_all_held(demo(tmp_path, "--faults", "all", "--seed", "11"), tmp_path)
 
 
-@pytest.mark.timeout(180)
 def test_killed_dataflow_and_execution_lose_nothing_and_double_nothing(
     tmp_path: Path, kafka: str, topics: Any
 ) -> None:
@@ -102,11 +97,11 @@ def assert_a_fresh_run_writes_the_same(folder: Path, kafka: str, topics: Any) ->
     producer = Producer(producer_config(kafka))
     for value in tape:
         producer.append(f"{topics.prefix}tape", value, key=None, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     replayed = f"{topics.prefix}replayed."
     script = Path(__file__).with_name("replay_flow.py")
     argv = [sys.executable, str(script), kafka, topics.prefix, replayed, str(len(tape) - 1)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     for name in ("journal", "orders"):
         again = numbered_values(
