@@ -19,15 +19,17 @@ def test_killed_at_any_moment_it_writes_what_an_undisturbed_run_writes(
     """Five SIGKILLs and until a tail was redone; a read-only replay agrees byte for byte."""
     chance = random.Random(11)
 
-    def redone() -> bool:
-        return any(re.search(r"matched=[1-9]", flow.said) for flow in world.flows)
+    def enough() -> bool:
+        redone = any(re.search(r"matched=[1-9]", flow.said) for flow in world.flows)
+        return redone and any(flow.first_offset for flow in world.flows)
 
     with feeder(world):
-        while len(world.flows) < 5 or not redone():
-            assert len(world.flows) < 40, "no tail was redone"
+        while len(world.flows) < 5 or not enough():
+            assert len(world.flows) < 30, "no tail was redone, or none after a snapshot"
             flow = world.start(tmp_path / "state")
             flow.wait_reading()
-            time.sleep(chance.uniform(0.02, 0.7))
+            # A busy machine gets less done in it: later ones live longer.
+            time.sleep(chance.uniform(0.02, 0.7) * (1 + len(world.flows) // 6))
             flow.end(signal.SIGKILL)
     last = world.start(tmp_path / "state")
     last.wait_reading()
