@@ -172,15 +172,12 @@ class AccountState:
             return position.sellable_micro
         return min(position.sellable_micro, position.owned.sellable_micro)
 
-    def invested_micro(self, token: Token) -> int:
-        """Dollars at cost in a token, fees and its orders' full reservations included."""
-        position = self.positions.get(token)
-        cost = position.invested_micro if position is not None else 0
-        return cost + sum(o.reserved_usd_micro for o in self.unended() if o.token == token)
-
-    def invested_tokens(self) -> list[Token]:
-        """Tokens with anything at cost or in flight."""
-        return list({**dict.fromkeys(self.positions), **dict.fromkeys(self.working)})
+    def invested(self) -> dict[Token, int]:
+        """Dollars at cost by token, fees and its orders' full reservations included."""
+        usd = {token: position.invested_micro for token, position in self.positions.items()}
+        for order in self.unended():
+            usd[order.token] = usd.get(order.token, 0) + order.reserved_usd_micro
+        return usd
 
     def reserved_micro(self) -> int:
         """Dollars that orders may still spend."""

@@ -200,7 +200,7 @@ def _terms(policy: PolicyDocument, market: Market, book: Book) -> Terms:
 def _caps_left(question: Question, gap: Gap, market: Market) -> list[tuple[str, int]]:
     """Named dollars, fee included, that each cap still allows this order."""
     account, terms = question.account, question.account.policy
-    invested = {token: account.invested_micro(token) for token in account.invested_tokens()}
+    invested = account.invested()
     in_market = sum(invested.get(outcome.token, 0) for outcome in market.meta.outcomes)
     caps = [
         ("cap_trade", terms.cap_trade_usd_micro),
@@ -225,10 +225,9 @@ def _invested_by_leader(
     who wants it no longer: it stands for everybody who ever moved in that market.
     """
     used = dict.fromkeys(wallets, 0)
-    for token, usd in ((t, u) for t, u in invested.items() if u):
-        movers = question.leaders.movers_of(question.markets.pair(token))
-        here = [wallet for wallet in wallets if wallet in movers]
-        if not here:
+    for token in _shared_with(question, invested, wallets):
+        usd = invested.get(token, 0)
+        if not usd:
             continue
         account = question.account
         shares = shares_of(account, question.leaders, question.markets, token)
@@ -236,10 +235,29 @@ def _invested_by_leader(
         whole = sum(part_of.values())
         ours = account.held_micro(token) - account.kept_micro(token)
         left = max(ours + account.in_flight_micro(token) - whole, 0)
-        for wallet in here:
+        movers = question.leaders.movers_of(question.markets.pair(token))
+        for wallet in (each for each in wallets if each in movers):
             part = part_of.get(wallet, 0) + left
             used[wallet] += floor_mul(usd, ceil_div(part, whole + left)) if part else 0
     return used
+
+
+def _shared_with(
+    question: Question, invested: dict[Token, int], wallets: list[Wallet]
+) -> dict[Token, None]:
+    """Tokens of the markets that these leaders moved in, at least those with anything invested.
+
+    Looked for where there are fewer, so that an order does not cost more with every position.
+    """
+    pair = question.markets.pair
+    theirs = [question.leaders[wallet].exposure for wallet in wallets]
+    if sum(map(len, theirs)) < len(invested):
+        return {each: None for moved in theirs for token in moved for each in pair(token)}
+    return {
+        token: None
+        for token, usd in invested.items()
+        if usd and any(each in moved for each in pair(token) for moved in theirs)
+    }
 
 
 def _requested(

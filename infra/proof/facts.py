@@ -206,7 +206,7 @@ def _position(
 def _money(
     state: PlanState, known: Provenance, account: AccountState, name: Account
 ) -> Iterator[Fact]:
-    invested = sum(account.invested_micro(each) for each in account.invested_tokens())
+    invested = sum(account.invested().values())
     if account.cash_micro is not None:
         yield Fact(
             name="cash",

@@ -108,7 +108,7 @@ class Ledger:
         market = world.state.plan.markets.of(event.token)
         fee = ceil_mul(event.budget_micro, market.meta.fee_rate_micro)
         assert event.budget_micro + fee <= terms.cap_trade_usd_micro
-        invested = {t: account.invested_micro(t) for t in account.invested_tokens()}
+        invested = account.invested()
         in_market = sum(invested.get(o.token, 0) for o in market.meta.outcomes)
         assert in_market <= terms.cap_market_usd_micro
         assert sum(invested.values()) <= terms.cap_account_usd_micro

@@ -55,7 +55,7 @@ def test_payouts_value_the_position_once(up: str, result: str) -> None:
     assert settled(world) == [(micro("50"), micro(up), micro("20"))]
     account = world.account()
     assert account.held_micro(UP) == 0
-    assert account.invested_micro(UP) == 0
+    assert account.invested()[UP] == 0
     assert account.positions[UP].settled_result_micro == micro(result)
     (total,) = summary(world).accounts
     assert (total.realised_micro, total.invested_micro) == (micro(result), 0)
@@ -188,9 +188,9 @@ def test_payouts_once_told_never_change() -> None:
 
 def test_money_bound_in_a_market_is_free_when_it_ends() -> None:
     world = holding(cap_account_usd_micro=micro("25"))
-    assert world.account().invested_micro(UP) == micro("20.84")
+    assert world.account().invested()[UP] == micro("20.84")
     world.resolved()
-    assert sum(map(world.account().invested_micro, world.account().invested_tokens())) == 0
+    assert sum(world.account().invested().values()) == 0
 
 
 def test_a_leaders_redemption_after_the_end_moves_nothing_of_ours() -> None:
