@@ -23,14 +23,14 @@ class KafkaWiring(_Wiring, frozen=True):
     """bootstrap: host:port list. prefix goes before every topic name. shard: tape partition.
 
     linger_ms: how long a connector's producer waits for company; flow and execution do not wait.
-    fetch_wait_ms: longest wait of a fetch; the embedded broker never wakes a waiting fetch, so it
-    wants 5.
+    fetch_wait_ms: longest wait of a fetch. The embedded broker wants 5 of both: it looks at every
+    request ever made, and never wakes a waiting fetch.
     """
 
     bootstrap: str = "127.0.0.1:9092"
     prefix: str = ""
     shard: int = 0
-    linger_ms: int = 1
+    linger_ms: int = 0
     fetch_wait_ms: int = 100
 
 

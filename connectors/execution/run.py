@@ -33,7 +33,7 @@ from connectors.execution.permit import (
 from connectors.execution.plan import Rules
 from connectors.execution.said import Said
 from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
-from connectors.kafka.config import PROMPT_LINGER_MS, consumer_config, producer_config
+from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Place, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
@@ -62,9 +62,7 @@ async def run_execution(
     """Run until `stop`. What ends it early is raised, by name; NotPermitted before it begins."""
     wiring = settings.wiring
     trading_live = check_permission(wiring, live=live)
-    producer = Producer(
-        producer_config(wiring.kafka.bootstrap, linger_ms=PROMPT_LINGER_MS), name="execution"
-    )
+    producer = Producer(producer_config(wiring.kafka.bootstrap), name="execution")
     tape = _place(wiring.kafka, "tape")
     stopped = Path(wiring.execution.stop_file).exists
     said = Said(wiring.execution, stopped=stopped, clock_ns=clock_ns)

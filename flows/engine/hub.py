@@ -17,6 +17,7 @@ from connectors.kafka.consumer import BEGINNING, PartitionReader
 from connectors.kafka.producer import Producer
 
 FLUSH_S = 0.5
+IN_FLIGHT = 5
 
 
 @dataclass(slots=True)
@@ -64,7 +65,9 @@ class Hub:
     @cached_property
     def producer(self) -> Producer:
         """Idempotent, acks=all, without a message time-out."""
-        return Producer(producer_config(self.bootstrap, linger_ms=self._linger_ms), name="flow")
+        # What one record leads to goes to several partitions side by side, not one by one.
+        config = producer_config(self.bootstrap, linger_ms=self._linger_ms, in_flight=IN_FLIGHT)
+        return Producer(config, name="flow")
 
     def poll(self) -> None:
         """Take delivery reports, at every turn; raises UndeliveredRecord for the first failure."""

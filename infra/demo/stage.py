@@ -152,7 +152,7 @@ class Stage:
             SETTINGS.format(
                 bootstrap=self.bootstrap,
                 prefix=self.prefix,
-                linger_ms=5 if embedded else 1,
+                linger_ms=5 if embedded else 0,
                 fetch_wait_ms=5 if embedded else 100,
                 url=self.venue["clob_url"],
                 gamma_url=self.venue["gamma_url"],

@@ -2,7 +2,7 @@
 
 A pacer process appends the mix; the record that causes an order (a Tick closes its netting window)
 is stamped as it is appended, the order as a consumer receives it. So the window's own waiting is
-not in it, everything else is: both producers' lingering, the broker twice, the flow, its snapshots.
+not in it, everything else is: both producers, the broker twice, the flow, its snapshots.
 """
 
 import threading
