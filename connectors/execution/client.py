@@ -7,6 +7,7 @@ Nothing of the client's types leaves this module, and no text of the venue that 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -21,13 +22,15 @@ from polymarket.models.types import ClobAssetId
 from polymarket.types import EvmAddress, HexString
 
 from connectors.execution.answers import Reply
-from connectors.execution.client_open import ClientRefused
+from connectors.execution.client_open import ClientRefused, ask_market
 from connectors.execution.sightings import OrderView, TradeView
 from connectors.polymarket.credentials import Credentials
 from connectors.polymarket.redact import redact
-from schemas.records.base import OrderHash, Side
+from schemas.records.base import OrderHash, Side, Token
 from schemas.records.journal import OrderRequested
 from schemas.units import MICRO, UnitError, format_micro, parse_micro
+
+log = logging.getLogger("truecopy.execution")
 
 PAGES_MAX: Final = 20
 _NO_MESSAGE: Final = "Unknown order failure"
@@ -77,6 +80,19 @@ class VenueClient:
             raise NotBuilt(self._clean(str(error))) from error
         except (sdk.PolymarketError, TimeoutError) as error:
             raise NotAnswered(self._clean(f"{type(error).__name__}: {error}")) from error
+        finally:
+            lease.users -= 1
+            await self._release(lease)
+
+    async def know(self, token: Token) -> None:
+        """Ask for a token's market now, so that signing need not. Total."""
+        lease = self._signing
+        lease.users += 1
+        try:
+            await ask_market(lease.client, token)
+        except (sdk.PolymarketError, TimeoutError) as error:
+            # Signing asks again.
+            log.info("token=%s market=unknown error=%s", token, type(error).__name__)
         finally:
             lease.users -= 1
             await self._release(lease)

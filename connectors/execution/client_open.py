@@ -7,7 +7,7 @@ nowhere else; no message of this module quotes any of it.
 
 import dataclasses
 from importlib import metadata
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from eth_account import Account as EthAccount
 from polymarket import AsyncSecureClient
@@ -15,6 +15,7 @@ from polymarket import errors as sdk
 from polymarket._internal import environment as private
 from polymarket.environments import Environment
 from polymarket.models.clob import ApiKeyCreds
+from polymarket.models.types import ClobAssetId
 
 from schemas.wiring import VenueWiring
 
@@ -98,6 +99,12 @@ async def open_client(
     except sdk.PolymarketError as error:
         reason = f"wallet {wallet}: {type(error).__name__}"
     raise ClientRefused(reason)
+
+
+async def ask_market(client: AsyncSecureClient, token: str) -> None:
+    """Have the client ask for a token's market and keep the answer, as signing does by itself."""
+    context = client._ctx
+    await context.order_metadata.fetch_current_market(context, token_id=cast(ClobAssetId, token))
 
 
 async def derive_credentials(venue: VenueWiring, key: str, wallet: str) -> ApiCredentials:

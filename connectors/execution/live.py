@@ -15,7 +15,7 @@ from connectors.execution.check import (
 from connectors.execution.client import NotAnswered, NotBuilt, VenueClient
 from connectors.execution.order_hash import order_hash
 from connectors.execution.sightings import sighting
-from schemas.records.base import Account
+from schemas.records.base import Account, Token
 from schemas.records.journal import OrderRequested
 from schemas.records.own import OrderSigned
 
@@ -78,6 +78,10 @@ class LiveBackend:
             taker_micro=int(payload["takerAmount"]),
             payload=payload,
         )
+
+    async def know(self, token: Token) -> None:
+        """Learn what signing needs to know of a token, as far as the venue tells."""
+        await self._client.know(token)
 
     async def post(self, signed: OrderSigned) -> Verdict:
         """Send what stands on the tape."""

@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Final
 
 from connectors.execution import ledger, paper_ledger
+from connectors.execution.ahead import Ahead
 from connectors.execution.backend import Backend
 from connectors.execution.client import VenueClient
 from connectors.execution.client_open import address_of, open_client
-from connectors.execution.feed import Commits, OrdersFeed, TapeFeed, TapeWriter, position_of
+from connectors.execution.feed import (
+    Commits,
+    OrdersFeed,
+    TapeFeed,
+    TapeWriter,
+    position_of,
+    unseen,
+)
 from connectors.execution.intake import Backlog
 from connectors.execution.kafka_threads import Threaded
 from connectors.execution.live import LiveBackend
@@ -34,7 +42,7 @@ from connectors.execution.plan import Rules
 from connectors.execution.said import Said
 from connectors.execution.sink import Checkpoint, Outside, Sink, no_checkpoint
 from connectors.kafka.config import consumer_config, producer_config
-from connectors.kafka.consumer import PartitionReader, Place, WaitEnded
+from connectors.kafka.consumer import PartitionReader, Place, Row, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
 from connectors.kafka.tape import other_fills, tape_began_ms
@@ -83,15 +91,19 @@ async def run_execution(
             executor=f"{wiring.execution.producer}-{os.getpid()}",
             checkpoint=checkpoint,
         )
+        glance: Callable[[Row], None] = unseen
         if trading_live:
-            backend: Backend = await _live_backend(wiring, stack)
+            backend: Backend = (live_one := await _live_backend(wiring, stack))
             mirror = Mirror(PRODUCER)
+            ahead = Ahead(live_one.know)
+            jobs.append(ahead.run)
+            glance = ahead.glance
         else:
             backend = paper = _paper_venue(settings, outside)
             mirror = Mirror(PRODUCER, [paper.ledger.observe])
             paper.attach(mirror)
             jobs.append(paper.run)
-        await _run(wiring, backend, mirror, outside, said, producer, jobs, stop, stack)
+        await _run(wiring, backend, mirror, outside, said, producer, jobs, glance, stop, stack)
 
 
 async def _fits(kafka: KafkaWiring, live: bool, stop: asyncio.Event) -> bool:
@@ -130,6 +142,7 @@ async def _run(
     said: Said,
     producer: Producer,
     jobs: Sequence[Job],
+    glance: Callable[[Row], None],
     stop: asyncio.Event,
     stack: AsyncExitStack,
 ) -> None:
@@ -144,7 +157,7 @@ async def _run(
     if backend.name == "paper":
         kinds |= paper_ledger.KINDS
     reader = await _reader(wiring.kafka, {tape: mirror.position}, stack)
-    feed = TapeFeed(reader, tape, mirror, kinds, on_rows=producer.poll)
+    feed = TapeFeed(reader, tape, mirror, kinds, on_rows=producer.poll, glance=glance)
     said.reads(mirror, lambda: feed.rows_s)
     await feed.catch_up()
     said.tape_read()

@@ -24,6 +24,7 @@ from connectors.execution.client_open import (
 )
 from connectors.execution.live import LiveBackend
 from connectors.execution.order_hash import digest
+from schemas.records.base import Token
 from schemas.units import MICRO
 
 FAK_KILLED = (
@@ -125,6 +126,34 @@ async def test_a_stale_cache_of_the_same_tick_is_thrown_away_once(
     assert "multiple" in first.reason
     http_venue.tick = 0.01
     assert isinstance(await live.sign(make.request(limit_micro=330_000)), Signed)
+
+
+async def test_a_market_that_was_asked_for_ahead_is_not_asked_for_by_the_order(
+    live: LiveBackend, make: Any, http_venue: Any
+) -> None:
+    await live.know(make.request().token)
+    asked = list(http_venue.asked)
+    assert isinstance(await live.sign(make.request()), Signed)
+    assert asked == ["markets-by-token", "clob-markets"] == http_venue.asked
+
+
+async def test_asking_ahead_takes_the_venues_newest_tick(
+    live: LiveBackend, make: Any, http_venue: Any, sign: Any
+) -> None:
+    http_venue.tick = 0.001
+    await live.know(make.request().token)
+    http_venue.tick = 0.01
+    await live.know(make.request().token)
+    built = await sign(live, make.request(tick_micro=10_000, limit_micro=330_000))
+    assert built.taker_micro % 100 == 0
+    assert http_venue.asked == ["markets-by-token", "clob-markets", "clob-markets"]
+
+
+async def test_a_market_that_could_not_be_learnt_ahead_is_asked_for_by_the_order(
+    live: LiveBackend, make: Any, http_venue: Any
+) -> None:
+    await live.know(Token("4040"))
+    assert isinstance(await live.sign(make.request()), Signed)
 
 
 @pytest.mark.parametrize(
