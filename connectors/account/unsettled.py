@@ -3,7 +3,7 @@
 Sans-I/O. A read window moves on with time; a trade whose settlement takes longer falls behind it
 and is then looked up by its id, so that neither its confirmation nor its failure is missed. The
 cursor that is kept never passes such a trade, so a restart finds it again. A trade that is not
-settled after LIMIT_MS is given up: it is no news any more, and positions reports judge what it did.
+settled after LIMIT_MS is given up: the alarm `fill_unsettled` has named it long before.
 """
 
 from dataclasses import dataclass

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 
 from flows.core.account import AccountState
 from flows.core.clock import FoldClock
-from flows.core.leaders import drift_found
+from flows.core.leaders import corrected
 from flows.core.market import Markets
 from flows.core.positions import FINAL, Fill, fill_key
 from flows.core.progress import alarm, filled
+from flows.core.reconcile import is_late
 from flows.core.slippage import Fee, taker_fee
 from schemas.policy import PolicyDocument
 from schemas.records import journal, own
@@ -179,21 +180,25 @@ def observe_audit(
 
 
 def decide_audit(name: Account, account: AccountState) -> Iterator[Record]:
-    """Corrections of what reports proved, each with its evidence."""
+    """Corrections of what reports proved, and what is taken back of them, with the evidence."""
     for finding in list(account.audit.findings):
-        if not finding.opening:
-            yield drift_found(name, finding)
-        yield journal.PositionCorrected(
-            subject=name,
-            token=finding.token,
-            condition=account.audit.condition_of[finding.token],
-            shares_micro=finding.proof.nearest_to_zero,
-            reports=finding.reports,
-            opening=finding.opening,
-        )
+        yield from corrected(name, account.audit.condition_of[finding.token], finding)
+    for key, token in list(account.audit.unsettled.items()):
+        shares = account.positions[token].fills[key].shares_micro
+        yield alarm("fill_unsettled", name, key, shares)
 
 
-def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int) -> None:
+def evolve_alarm(accounts: dict[Account, AccountState], event: journal.Alarm) -> None:
+    """What was raised once is not raised again."""
+    account = accounts.get(Account(event.subject))
+    if event.name == "fill_unsettled" and account is not None:
+        account.audit.unsettled.pop(event.detail, None)
+        account.audit.raised[event.detail] = None
+
+
+def evolve_booked(
+    account: AccountState, event: journal.FillBooked, now_ms: int, policy: PolicyDocument
+) -> None:
     """Enter a fill into position, order, audit and cash."""
     position = account.position(event.token, event.condition)
     if not position.shares_micro:
@@ -214,7 +219,10 @@ def evolve_booked(account: AccountState, event: journal.FillBooked, now_ms: int)
     account.token_of_fill[event.trade] = event.token
     account.totals.fills += 1
     signed = event.shares_micro if event.side == "BUY" else -event.shares_micro
-    account.audit.move(event.token, event.condition, signed, event.venue_ms)
+    late = is_late(event.venue_ms, now_ms, policy.fills_lag_ms)
+    account.audit.booked(
+        event.token, event.condition, event.trade, signed, event.venue_ms, late=late
+    )
     spent = event.cash_micro if event.side == "BUY" else -event.cash_micro
     account.spent_micro += spent + event.fee_micro
     order = account.orders.get(event.intent or Intent(""))
@@ -231,14 +239,14 @@ def forget_history(account: AccountState, now_ms: int) -> None:
             del account.token_of_fill[key]
 
 
-def evolve_settled(account: AccountState, event: journal.FillSettled) -> None:
+def evolve_settled(account: AccountState, event: journal.FillSettled, now_ms: int) -> None:
     """Confirm a fill, or take it back exactly; its order stays ended either way."""
     position = account.positions[event.token]
     fill = position.fills[event.trade]
     position.settle(event.trade, event.status)
-    if event.status == "FAILED":
-        signed = fill.shares_micro if fill.side == "BUY" else -fill.shares_micro
-        account.audit.move(event.token, position.condition, -signed, fill.venue_ms)
+    failed = event.status == "FAILED"
+    account.audit.settled(event.token, event.trade, now_ms, failed=failed)
+    if failed:
         spent = fill.cash_micro if fill.side == "BUY" else -fill.cash_micro
         account.spent_micro -= spent + fill.fee_micro
 

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 
 from flows.core import words
 from flows.core.clock import FoldClock
+from flows.core.corrections import Finding
 from flows.core.fills import Delta, LeaderGroups
 from flows.core.market import Markets
 from flows.core.proven import Proven
-from flows.core.subjects import Finding, Subject
+from flows.core.reconcile import is_late
+from flows.core.subjects import Subject
 from flows.core.window import Window, closed
 from flows.core.words import Words
 from schemas.policy import PolicyDocument
 from schemas.records import journal
-from schemas.records.base import Group, Record, Token, Wallet
+from schemas.records.base import Condition, Group, Record, Token, Wallet
 from schemas.records.leader import LeaderFills, LeaderIncomplete, LeaderMove, ReadDone
 from schemas.records.market import MarketClosed, MarketMeta, MarketResolved
 from schemas.records.operator import Follow, Halt, Resume, Unfollow
@@ -142,14 +144,14 @@ def evolve(state: LeadersState, event: Record) -> None:
         case journal.ExposureRebased() if event.reason == "earlier_fill":
             del state.leaders[event.leader].earlier[0]
         case journal.ExposureRebased():
-            state.leaders[event.leader].audit.corrected(event.token, event.shares_micro)
+            state.leaders[event.leader].audit.opened(event.token, event.shares_micro)
             state.leaders[event.leader].proven.rebase(event.token, event.shares_micro)
         case journal.BaselineLowered():
             state.leaders[event.leader].proven.said(event.token)
         case journal.PositionCorrected() if (
             leader := state.leaders.get(Wallet(event.subject))
         ) is not None:
-            leader.audit.corrected(event.token, event.shares_micro)
+            leader.audit.take(event)
             leader.proven.rebase(event.token, event.shares_micro)
         case journal.LeaderFillWithdrawn():
             _evolve_withdrawn(state, event)
@@ -192,7 +194,8 @@ def _take(
     (leader.proven.rebase if earlier else leader.proven.move)(delta.token, delta.stated_micro)
     if not delta.shares_micro and not delta.cash_micro:
         return
-    leader.audit.move(delta.token, delta.condition, delta.shares_micro, delta.venue_ms)
+    late = is_late(delta.venue_ms, state.clock.now_ms, state.policy.fills_lag_ms)
+    leader.audit.move(delta.token, delta.condition, delta.shares_micro, delta.venue_ms, late=late)
     if earlier:
         leader.earlier.append(delta)
         return
@@ -268,14 +271,12 @@ def _decide_lows(wallet: Wallet, leader: LeaderState) -> Iterator[Record]:
 def _observe_audits(state: LeadersState) -> None:
     """Judge at most one waiting report of each leader: a correction comes before the next."""
     now_ms, policy = state.clock.now_ms, state.policy
-    for leader in state.leaders.values():
-        if not leader.audit.waiting:
-            continue
+    for leader in (each for each in state.leaders.values() if each.audit.waiting):
         for waiting in leader.audit.due(now_ms, policy.fills_lag_ms)[:1]:
             skip = [t for t in leader.audit.rebuilt if state.markets.resolved(t)]
             skip += [r.token for r in waiting.report.rows if state.markets.resolved(r.token)]
-            clean = leader.audit.judge(waiting, now_ms, policy.leader_report_lag_ms, skip)
-            if clean and waiting.asked_ms > leader.incomplete_since_ms:
+            agreed = leader.audit.judge(waiting, now_ms, policy.leader_report_lag_ms, skip)
+            if agreed and waiting.asked_ms > leader.incomplete_since_ms:
                 leader.incomplete = None
 
 
@@ -283,35 +284,38 @@ def _decide_audit(wallet: Wallet, leader: LeaderState, marked: bool) -> Iterator
     """Corrections of what reports proved; never for a wallet as a whole, always per token."""
     for finding in list(leader.audit.findings):
         condition = leader.audit.condition_of[finding.token]
-        shares = finding.proof.nearest_to_zero
         if finding.opening:
             yield journal.ExposureRebased(
                 leader=wallet,
                 token=finding.token,
                 condition=condition,
-                shares_micro=shares,
+                shares_micro=finding.proof.nearest_to_zero,
                 reason="opening",
             )
             continue
-        yield drift_found(wallet, finding)
-        yield journal.PositionCorrected(
-            subject=wallet,
-            token=finding.token,
-            condition=condition,
-            shares_micro=shares,
-            reports=finding.reports,
-            opening=False,
-        )
+        if finding.taken_back and finding.token in leader.windows:
+            continue  # with the movement that explains it, lest exposure fall before it rises
+        yield from corrected(wallet, condition, finding)
     if marked and leader.incomplete is None:
         yield journal.LeaderMarked(leader=wallet, complete=True, reason="report_agrees")
 
 
-def drift_found(subject: str, finding: Finding) -> journal.DriftFound:
-    """The evidence of a correction, as the event before it."""
-    return journal.DriftFound(
+def corrected(subject: str, condition: Condition, finding: Finding) -> Iterator[Record]:
+    """A correction with its evidence before it; an opening and what is taken back are no drift."""
+    if not finding.opening and not finding.taken_back:
+        yield journal.DriftFound(
+            subject=subject,
+            token=finding.token,
+            low_micro=finding.proof.low_micro,
+            high_micro=finding.proof.high_micro,
+            reports=finding.reports,
+        )
+    yield journal.PositionCorrected(
         subject=subject,
         token=finding.token,
-        low_micro=finding.proof.low_micro,
-        high_micro=finding.proof.high_micro,
+        condition=condition,
+        shares_micro=finding.proof.nearest_to_zero,
         reports=finding.reports,
+        opening=finding.opening,
+        taken_back=finding.taken_back,
     )

@@ -74,6 +74,13 @@ class Owned:
         self.ours_micro += mine + missed + gone
         self.bound(held_micro)
 
+    def explained(self, shares_micro: int) -> None:
+        """A part of a drift is taken back, since a fill told late was its reason.
+
+        What a fill of ours had brought twice goes; the rest was foreign from the first.
+        """
+        self.doubled_micro += _overlap(-self.doubled_micro, shares_micro)
+
     def concluded(self, held_micro: int) -> None:
         """No order of ours is in flight any more: what was missed was none of theirs."""
         self.ours_micro -= self.missed_micro
@@ -81,8 +88,9 @@ class Owned:
         self.bound(held_micro)
 
     def bound(self, held_micro: int) -> None:
-        """What is no longer held was not kept for us."""
-        self.ours_micro = min(self.ours_micro, max(held_micro, 0))
+        """What is no longer held was not kept for us; a sale counted twice is held all the same."""
+        really = held_micro - min(self.doubled_micro, 0)
+        self.ours_micro = min(self.ours_micro, max(really, 0))
 
 
 def _overlap(a: int, b: int) -> int:

@@ -113,6 +113,7 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
             yield from booking.decide_fill(
                 state.accounts[record.account], state.markets, state.policy, record
             )
+            yield from booking.decide_audit(record.account, state.accounts[record.account])
             yield from booking.decide_settled(
                 record.account, state.accounts[record.account], state.markets, record.condition
             )
@@ -166,6 +167,8 @@ def evolve(state: PlanState, event: Record) -> None:
             state.version = event.version
         case journal.PositionCorrected():
             _evolve_corrected(state, event)
+        case journal.Alarm():
+            booking.evolve_alarm(state.accounts, event)
         case journal.OrderRequested():
             account = state.accounts[event.account]
             progress.evolve_requested(account, event, state.markets)
@@ -180,10 +183,12 @@ def evolve(state: PlanState, event: Record) -> None:
             )
             state.touched[(event.account, event.token)] = None
         case journal.FillBooked():
-            booking.evolve_booked(state.accounts[event.account], event, state.clock.now_ms)
+            booking.evolve_booked(
+                state.accounts[event.account], event, state.clock.now_ms, state.policy
+            )
             state.touched[(event.account, event.token)] = None
         case journal.FillSettled():
-            booking.evolve_settled(state.accounts[event.account], event)
+            booking.evolve_settled(state.accounts[event.account], event, state.clock.now_ms)
             state.touched[(event.account, event.token)] = None
         case journal.PositionSettled():
             booking.evolve_position_settled(state.accounts[event.account], event)
@@ -268,12 +273,15 @@ def _evolve_corrected(state: PlanState, event: journal.PositionCorrected) -> Non
     position = account.position(event.token, event.condition)
     if not position.shares_micro:
         position.since_ms = state.clock.now_ms
-    position.correct(
-        event.shares_micro,
-        opening=event.opening,
-        coming_micro=account.coming_micro(event.token, event.shares_micro),
-    )
-    account.audit.corrected(event.token, event.shares_micro)
+    if event.taken_back:
+        position.take_back(event.shares_micro)
+    else:
+        position.correct(
+            event.shares_micro,
+            opening=event.opening,
+            coming_micro=account.coming_micro(event.token, event.shares_micro),
+        )
+    account.audit.take(event)
     state.touched[(Account(event.subject), event.token)] = None
 
 

@@ -138,6 +138,12 @@ class Position:
             self.owned.corrected(shares_micro, coming_micro, unconfirmed, self.shares_micro)
         self.owned.bound(self.shares_micro)
 
+    def take_back(self, shares_micro: int) -> None:
+        """Undo this much of a correction: a fill that it stood for is booked itself."""
+        self.corrected_micro += shares_micro
+        self.owned.explained(shares_micro)
+        self.owned.bound(self.shares_micro)
+
     def resolve(self, shares_micro: int, cost_micro: int, payout_micro: int) -> None:
         """A resolution settled these shares at a payout."""
         self.settled_micro += shares_micro

@@ -92,7 +92,7 @@ def _(r: journal.DriftFound, names: Names) -> str:
 
 @told.register
 def _(r: journal.PositionCorrected, names: Names) -> str:
-    why = "held before" if r.opening else "corrected"
+    why = "held before" if r.opening else "taken back" if r.taken_back else "corrected"
     return (
         f"{who(names, r.subject)} {shares(r.shares_micro)} {names.token(r.token)} {why}, "
         f"reports {', '.join(r.reports)}"

@@ -140,7 +140,9 @@ class DriftFound(Record, frozen=True):
 class PositionCorrected(Record, frozen=True):
     """A difference found by reports was added; a difference, not a level, and never priced.
 
-    opening: what an account held before its first fill on this tape.
+    opening: what an account held before its first fill on this tape. taken_back: part of an
+    earlier correction that these reports prove no longer, since a fill became known which may
+    stand in them.
     """
 
     subject: str
@@ -149,6 +151,7 @@ class PositionCorrected(Record, frozen=True):
     shares_micro: int
     reports: tuple[str, ...]
     opening: bool
+    taken_back: bool = False
 
 
 class Bound(Part, frozen=True):

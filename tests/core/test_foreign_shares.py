@@ -190,14 +190,20 @@ def test_a_drift_that_an_order_was_blamed_for_is_foreign_when_the_order_was_abse
     assert foreign(world) == micro("50")
 
 
-def test_an_unconfirmed_buy_that_reports_deny_was_ours() -> None:
-    """Its failure was told by nobody: the gap opens again, and nothing foreign is touched."""
+def test_an_unconfirmed_buy_that_reports_deny_is_raised_and_not_bought_again() -> None:
+    """It may come yet. Its failure, once told, opens the gap, and nothing foreign is touched."""
     world = opened("100")
     world.fills("500")
     world.wait(2_000)
     (order,) = world.working()
-    world.trade(order, confirm=False)
+    trade = world.trade(order, confirm=False)
     drifted(world, "100")
+    assert (world.held(), foreign(world), len(world.requests())) == (micro("150"), micro("100"), 1)
+    drifted(world, "100")
+    (alarm,) = world.of(journal.Alarm)
+    assert (alarm.name, alarm.detail) == ("fill_unsettled", trade)
+    name = f"0xo{order.intent}"
+    world.own_fill(order, "50", trade=trade, order=name, status="FAILED")
     assert (world.held(), foreign(world)) == (micro("100"), micro("100"))
     assert world.requests()[-1].shares_micro == micro("50")
 

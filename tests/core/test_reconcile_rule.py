@@ -213,7 +213,7 @@ class Feed:
         subject.judge(waiting, now_ms, int(self.LAG_S[1] * 1_000), [])
         for finding in list(subject.findings):
             self.corrections += 1
-            subject.corrected(finding.token, finding.proof.nearest_to_zero)
+            subject.corrected(finding.token, finding.proof.nearest_to_zero, finding.reports)
 
     @staticmethod
     def total(subject: Subject) -> int:

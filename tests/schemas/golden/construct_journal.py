@@ -152,6 +152,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
         shares_micro=-1_000_000,
         reports=("account-3.4", "account-3.7", "account-3.10"),
         opening=False,
+        taken_back=True,
     ),
     REQUESTED,
     journal.OrderHeld(
