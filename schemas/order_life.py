@@ -38,6 +38,8 @@ TRANSITIONS: Final[dict[tuple[State, Happening], State]] = {
     ("accepted", "signed"): "accepted",
     ("accepted", "expired"): "accepted",
     ("accepted", "unknown"): "accepted",
+    # Called pending once and forgotten since: only while no amount is final and no fill is known.
+    ("accepted", "absent"): "absent",
     # The venue knows an order that we had proven absent, or that another executor's answer called
     # refused (it may have asked twice): reserve for it again, and raise it.
     ("absent", "accepted"): "accepted",

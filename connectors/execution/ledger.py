@@ -59,9 +59,10 @@ class Ledger:
                 self._signed(offset, record)
             case OrderAnswered():
                 self._answered(record)
-            case OrderExpired() | OrderAbsent():
-                happening: Happening = "expired" if isinstance(record, OrderExpired) else "absent"
-                self._step(self.life(record.intent), happening)
+            case OrderExpired():
+                self._step(self.life(record.intent), "expired")
+            case OrderAbsent():
+                self._absent(self.life(record.intent))
             case OwnFill():
                 return self._filled(record)
             case _:
@@ -99,6 +100,13 @@ class Ledger:
         if record.outcome == "accepted" and record.shares_micro is not None:
             life.shares_micro, life.usd_micro = record.shares_micro, record.usd_micro
         self._settle(life)
+
+    def _absent(self, life: Life) -> None:
+        """What the venue filled, or stated amounts of, cannot be absent."""
+        if life.fills or life.shares_micro is not None:
+            self.void += life.state not in ENDED
+            return
+        self._step(life, "absent")
 
     def _filled(self, record: OwnFill) -> Intent | None:
         intent = self._intents.get(record.order)

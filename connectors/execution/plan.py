@@ -25,6 +25,9 @@ CANCEL_AFTER_MS: Final = 5_000
 """So long after its time an order that the venue still works on is cancelled, and again at that
 pace. A FAK order matches at once or after the market's delay, seconds at most, inside which it
 cannot be cancelled (API reference 6.6, 6.8)."""
+FORGOTTEN_TIMES: Final = 3
+"""An order that the venue called pending must be absent so many times as long as one that it never
+spoke of: it had it once, and may show it again (complaints 9 and 10)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +171,8 @@ def plan(life: Life, valid_until_ms: int, witness: Witness, moment: Moment, rule
     if life.signed is None:
         return _before_signing(valid_until_ms, witness, moment, rules)
     if life.state == "accepted":
+        if not life.fills and _forgotten(witness, valid_until_ms, rules):
+            return DeclareAbsent()
         if _overstays(valid_until_ms, witness, moment):
             return Cancel()
         return _look_up(life, witness, moment, rules)
@@ -213,6 +218,14 @@ def _absence_proven(witness: Witness, valid_until_ms: int, rules: Rules) -> bool
         return False
     since = max(witness.absent_first_ms, valid_until_ms)
     return witness.absent_last_ms - since >= rules.absent_after_ms
+
+
+def _forgotten(witness: Witness, valid_until_ms: int, rules: Rules) -> bool:
+    """Whether the venue has not known for long what it called pending; any sighting begins anew."""
+    if witness.absent_first_ms is None or witness.absent_last_ms is None:
+        return False
+    since = max(witness.absent_first_ms, valid_until_ms)
+    return witness.absent_last_ms - since >= FORGOTTEN_TIMES * rules.absent_after_ms
 
 
 def _overstays(valid_until_ms: int, witness: Witness, moment: Moment) -> bool:

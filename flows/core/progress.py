@@ -36,6 +36,8 @@ def decide_order(account: AccountState, record: OrderRecord) -> Iterator[Record]
         return
     try:
         state = order_life.step(order.state, happening)
+        if state == "absent" and not order.ended and _known_to_the_venue(order):
+            raise order_life.IllegalStep(order.state, happening)
     except order_life.IllegalStep:
         yield alarm(f"illegal_step:{order.state}:{happening}", record.account, record.intent, 0)
         return
@@ -60,6 +62,11 @@ def _happening(record: OrderRecord) -> order_life.Happening:
             return "absent"
         case own.OrderAnswered():
             return record.outcome
+
+
+def _known_to_the_venue(order: Order) -> bool:
+    """Whether it brought something, or its amounts are final: no look-up makes it absent then."""
+    return order.accepted_micro is not None or order.fills > 0
 
 
 def _refines(order: Order, record: OrderRecord) -> bool:

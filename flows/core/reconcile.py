@@ -1,12 +1,12 @@
 """Judging positions reports: a difference is corrected only when three reports agree on it.
 
 A report speaks of some unknown moment between asked - lag and its answer, which a slow venue works
-out long after the question. Our rebuilt quantity over that stretch, taken by venue time with every order possible inside a second, has extremes x_min
-and x_max, so the true difference lies in [r - x_max, r - x_min]. If 0 lies inside, the report
-agrees. When three in a row have a common part without 0, its value nearest to 0 is the
-correction: a difference, never a level, so it is right while trading goes on. A fill of our own is
-in the venue's index from some moment between its match and its settlement's end; until that end is
-told, any report may hold it or not.
+out long after the question. Our rebuilt quantity over that stretch, taken by venue time with every
+order possible inside a second, has extremes x_min and x_max, so the true difference lies in
+[r - x_max, r - x_min]. If 0 lies inside, the report agrees. When three in a row have a common part
+without 0, its value nearest to 0 is the correction: a difference, never a level, so it is right
+while trading goes on. A fill of our own is in the venue's index from some moment between its match
+and its settlement's end; until that end is told, any report may hold it or not.
 (Measured on 600 simulated feeds: no correction in clean ones, bounded error in lossy ones;
 waiting for a quiet moment grows without bound on a busy leader.)
 """

@@ -213,6 +213,42 @@ def test_fills_told_in_whole_micro_shares_complete_an_order_all_the_same(
     assert (UP in world.account().working) is (state is None)
 
 
+def test_a_pending_order_proven_absent_frees_its_token_and_the_gap_is_ordered_again(
+    started,
+) -> None:
+    world = started()
+    world.fills("500")
+    world.wait(2_000)
+    order = world.requests()[0]
+    world.signed(order)
+    world.answered(order, status="delayed")
+    world.wait(40_000)
+    assert len(world.requests()) == 1
+    world.absent(order)
+    assert not world.account().working
+    world.wait(3_000)
+    assert [r.shares_micro for r in world.requests()] == [micro("50")] * 2
+    assert not world.of(journal.Alarm)
+
+
+@pytest.mark.parametrize("how", ["amounts", "fill"])
+def test_what_brought_something_or_has_final_amounts_is_never_absent(started, how: str) -> None:
+    world = started()
+    world.fills("500")
+    world.wait(2_000)
+    order = world.requests()[0]
+    world.signed(order)
+    if how == "amounts":
+        world.answered(order, shares="50", usd="20")
+    else:
+        world.answered(order, status="delayed")
+        world.own_fill(order, "20")
+    world.absent(order)
+    assert [alarm.name for alarm in world.of(journal.Alarm)] == ["illegal_step:accepted:absent"]
+    assert world.account().working
+    assert len(world.requests()) == 1
+
+
 @pytest.mark.parametrize("exponent", [0, -1])
 def test_nothing_is_bought_where_no_reservation_bounds_the_fee(started, exponent: int) -> None:
     """At exponent 0 a cheap share costs as much fee as a dear one: more than rate times cash."""

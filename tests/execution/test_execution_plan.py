@@ -238,6 +238,23 @@ def test_an_order_that_rests_long_after_its_time_is_cancelled_again_and_again(
     assert plan(pending, VALID_MS, still, at(later), RULES) == Cancel()
 
 
+def test_a_pending_order_that_the_venue_forgot_is_absent_after_three_times_as_long(
+    signed: OrderSigned,
+) -> None:
+    """Every look-up over 30 s after its time says so; one fill, or one sighting, and it is not."""
+    pending = life(signed, state="accepted")
+    seen = saw(mine=True).posted(T0).looked(T0 + 4_000, NotThere())
+    short, whole = (seen.looked(T0 + ms, NotThere()) for ms in (33_999, 34_000))
+    assert plan(pending, VALID_MS, short, at(33_999), RULES) == Wait(T0 + 34_999, "lookup")
+    assert plan(pending, VALID_MS, whole, at(34_000), RULES) == DeclareAbsent()
+    assert plan(pending, VALID_MS, whole, at(34_000, stopped=True), RULES) == DeclareAbsent()
+    filled = life(signed, state="accepted", fills={"t": 1})
+    assert plan(filled, VALID_MS, whole, at(34_000), RULES) == Wait(T0 + 35_000, "lookup")
+    alive = whole.looked(T0 + 34_000, Seen(status="delayed"))
+    again = alive.looked(T0 + 35_000, NotThere())
+    assert not isinstance(plan(pending, VALID_MS, again, at(35_000), RULES), DeclareAbsent)
+
+
 @pytest.mark.parametrize("seen", [Seen(status="matched"), Seen(status="unknown_status")])
 def test_only_what_was_seen_alive_is_cancelled(seen: Seen, signed: OrderSigned) -> None:
     known = life(signed, state="accepted")

@@ -107,6 +107,17 @@ async def test_a_pending_order_the_venue_kills_ends_with_nothing(world: Any, mak
     assert (last.outcome, last.shares_micro, last.usd_micro) == ("accepted", 0, 0)
 
 
+async def test_a_pending_order_the_venue_forgot_ends_in_absence_with_its_evidence(
+    world: Any, make: Any
+) -> None:
+    world.venue.answers = [Verdict(outcome="accepted", status="delayed", http_status=200)]
+    world.venue.sightings = [NotThere()] * 60
+    assert await world.run(make.request())
+    (absent,) = world.tape.of(OrderAbsent)
+    assert absent.lookups >= 30
+    assert absent.last_lookup_ms - absent.last_post_ms >= 30_000
+
+
 async def test_an_unknown_order_the_venue_killed_is_refused_with_proof(
     world: Any, make: Any
 ) -> None:

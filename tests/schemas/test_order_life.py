@@ -18,7 +18,7 @@ EXPECTED = """
 requested   signed    -         -         refused   expired   -         -
 signed      =         accepted  unknown   refused   =         absent    -
 unknown     =         accepted  =         refused   =         absent    -
-accepted    =         =         =         -         =         -         filled
+accepted    =         =         =         -         =         absent    filled
 filled      =         =         =         =         =         =         =
 refused     =         accepted  =         =         =         =         =
 expired     =         =         =         =         =         =         =

@@ -139,6 +139,9 @@ class SimBackend:
         if take("post_only_503", "venue"):
             return Reply(http_status=503, text="post-only mode", code="post_only_mode")
         self._arrivals.note(signed)
+        if take("forgotten", "venue"):
+            # Called pending, and never heard of again: neither an order nor a trade.
+            return Reply(http_status=200, status="delayed", order=signed.order)
         delayed = take("delayed", "venue")
         pending = self._submit(signed)
         self._arrivals.pending[signed.order].append(pending)

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[int, Sequence[str], int, int]] = {
     "too_early_425": (1, ("venue",), 1, 2),
     "post_only_503": (1, ("venue",), 1, 2),
     "delayed": (3, ("venue",), 1, 1),
+    "forgotten": (3, ("venue",), 1, 1),
     "failed_trade": (6, ("venue",), 1, 1),
     "retrying": (2, ("venue",), 1, 1),
     "unclear_lookup": (2, ("venue",), 1, 3),
