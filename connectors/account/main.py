@@ -196,6 +196,7 @@ async def _run(
     said.announced()
     async with Rest(per_second=wiring.rest_per_second) as rest:
         said.telemetry.metrics.read("rest_requests_total", lambda: rest.counts)
+        said.telemetry.metrics.read("rest_wait_seconds", lambda: rest.wait_ms / 1_000)
         account = AccountFeeds(
             settings, credentials=credentials, outbox=outbox, rest=rest, ids=ids, start=start
         )

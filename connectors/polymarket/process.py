@@ -66,13 +66,16 @@ async def run_until(stop: asyncio.Event, parts: list[Coroutine[Any, Any, None]])
             raise error or RuntimeError(f"{task.get_coro()} ended by itself")
 
 
-async def every(interval_ms: int, poke: asyncio.Event, work: Callable[[], Any]) -> None:
+async def every(
+    interval_ms: Callable[[], int], poke: asyncio.Event, work: Callable[[], Any]
+) -> None:
     """Do the work each interval, sooner when poked; the interval counts from its beginning."""
     loop = asyncio.get_running_loop()
     while True:
         poke.clear()
-        due_s = loop.time() + interval_ms / 1_000
+        began_s = loop.time()
         await work()
+        due_s = began_s + interval_ms() / 1_000
         try:
             async with asyncio.timeout_at(due_s):
                 await poke.wait()

@@ -23,6 +23,8 @@ NS = 1_000_000
 CONCURRENT_MAX = 8
 TIMEOUT = httpx.Timeout(10.0, connect=5.0, pool=30.0)
 SLOW_MS = 2_000
+WAIT_MS = 2_000
+"""A request that awaits the budget for longer says that more is asked for than may leave."""
 LATENCIES_KEPT = 256
 
 
@@ -63,7 +65,8 @@ class Rest:
         self._buster = 0
         self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_KEPT)
         self.counts: Counter[str] = Counter()
-        self._slow = False
+        self._slow = self._late = False
+        self.wait_ms = 0
 
     async def __aenter__(self) -> "Rest":
         return self
@@ -106,8 +109,8 @@ class Rest:
         headers: Mapping[str, str] | None = None,
         json: object = None,
     ) -> Answer | Failed:
-        wait_ms = self._throttle.take(self.now_ms())
-        if wait_ms:
+        self._waits(self._throttle.take(self.now_ms()))
+        if wait_ms := self.wait_ms:
             await asyncio.sleep(wait_ms / 1_000)
         async with self._gate:
             asked_ms = self.now_ms()
@@ -134,6 +137,13 @@ class Rest:
             self._throttle.pause(self.now_ms() + max(wait_ms, 1_000))
         reason = f"status {answer.status_code} at {_path(url)}"
         return Failed(reason, answer.status_code, wait_ms)
+
+    def _waits(self, wait_ms: int) -> None:
+        self.wait_ms, late = wait_ms, wait_ms > WAIT_MS
+        if late != self._late:
+            self._late = late
+            level, state = (logging.WARNING, "overloaded") if late else (logging.INFO, "in_budget")
+            LOG.log(level, "rest=%s wait_ms=%d", state, wait_ms)
 
     def _measured(self, took_ms: int) -> None:
         self.latencies_ms.append(took_ms)

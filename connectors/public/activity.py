@@ -36,7 +36,9 @@ class ActivityFeed:
         follows: Callable[[str], bool],
         backfill: Callable[[], None],
         read_since: Callable[[], int],
+        heard: Callable[[str], None],
     ) -> None:
+        self._heard = heard
         self._wiring = wiring
         self._venue = venue
         self._outbox = outbox
@@ -149,6 +151,7 @@ class ActivityFeed:
         match effect:
             case Append():
                 self._outbox.tape(effect.record, effect.key)
+                self._heard(effect.key)
             case Quarantine():
                 self._outbox.dead(effect.record)
             case Resync():

@@ -7,7 +7,7 @@ stands in fills.py and moves.py.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from connectors.polymarket.cursors import ReadCursor, Span
 from connectors.polymarket.fills import StatedTotals, answer_totals
@@ -33,7 +33,11 @@ BAD_ROWS_KEPT = 1_000
 
 
 class Leader:
-    """One followed wallet and how far it has been read. lag_ms: how late a row may appear."""
+    """One followed wallet and how far it has been read. lag_ms: how late a row may appear.
+
+    pokes: for each read, who waits for its time to come is to read now. on_news: told when an
+    answer said something new.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Leader:
         lag_ms: int,
         trades: ReadCursor,
         moves: ReadCursor,
+        on_news: Callable[[], None],
     ) -> None:
         self.wallet = wallet
         self._reads = reads
@@ -56,7 +61,8 @@ class Leader:
         self._stated = StatedTotals()
         self._stated_moves: dict[Group, LeaderMove] = {}
         self._bad_rows: dict[bytes, None] = {}
-        self.poke = asyncio.Event()
+        self._on_news = on_news
+        self.pokes = {name: asyncio.Event() for name in (TRADES, MOVES, POSITIONS)}
 
     async def read_trades(self) -> None:
         """One complete answer about the leader's fills."""
@@ -71,8 +77,11 @@ class Leader:
         for raw, why in bad:
             self._incomplete(TRADES, instance, raw, why, pages.recv_ns)
         totals = answer_totals(fills, [tx for raw, _ in bad if (tx := transaction_of(raw))])
-        for record in self._stated.changed(instance, totals, pages.recv_ns):
+        news = self._stated.changed(instance, totals, pages.recv_ns)
+        for record in news:
             self._reads.outbox.tape(record, self.wallet)
+        if news:
+            self._on_news()
         upto_ms = span.covered_ms(pages.asked_ms, self._lag_ms)
         if not bad:
             done = self._read_done("trades", instance, span, pages, upto_ms, totals)
@@ -145,6 +154,7 @@ class Leader:
             if said is None or said.delta_micro != move.delta_micro:
                 self._reads.outbox.tape(move, self.wallet)
                 self._stated_moves[group] = move
+                self._on_news()
         old_ms = self._moves.forget_before_ms
         for group in [g for g, m in self._stated_moves.items() if m.venue_ms < old_ms]:
             del self._stated_moves[group]

@@ -60,7 +60,12 @@ class Public:
         )
         reads = Reads(rest=rest, outbox=outbox, ids=ids, feeds=self._feeds, raw_topic="data")
         self.leaders = Leaders(
-            wiring=wiring, venue=venue, reads=reads, catalogue=self.catalogue, cursors=cursors
+            wiring=wiring,
+            venue=venue,
+            reads=reads,
+            catalogue=self.catalogue,
+            cursors=cursors,
+            listening=lambda: self.activity.state(rest.now_ms()).state == "up",
         )
         self.books = Books(
             wiring=wiring,
@@ -80,6 +85,7 @@ class Public:
             follows=self.leaders.follows,
             backfill=self.leaders.poke,
             read_since=self.leaders.trades_read_since,
+            heard=self.leaders.heard,
         )
 
     def parts(self) -> list[Coroutine[Any, Any, None]]:
@@ -162,6 +168,7 @@ async def _run(settings: Settings, halted: threading.Event, said: Said) -> None:
     try:
         async with Rest(per_second=wiring.rest_per_second) as rest:
             said.telemetry.metrics.read("rest_requests_total", lambda: rest.counts)
+            said.telemetry.metrics.read("rest_wait_seconds", lambda: rest.wait_ms / 1_000)
             public = Public(settings, outbox, rest, ids, cursors)
             ticks = tick_forever(
                 outbox,

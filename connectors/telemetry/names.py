@@ -32,6 +32,7 @@ METRICS: Final[dict[str, Metric]] = {
     "reconnects_total": Metric("counter", "feed", "Connections that ended and were dialled again"),
     "book_resyncs_total": Metric("counter", "reason", "Book epochs that ended, and why"),
     "rest_requests_total": Metric("counter", "outcome", "REST requests; 'ok' is a fresh answer"),
+    "rest_wait_seconds": Metric("gauge", "", "How long the newest REST request awaited its budget"),
     # The dataflow.
     "tape_records_total": Metric("counter", "", "Tape records taken in by this process"),
     "tape_lag_records": Metric("gauge", "", "Tape records that are there and not yet taken in"),

@@ -120,7 +120,7 @@ def _up_to(recording: Recording, made: Rebuilt, record: Record, target: Link) ->
 
 
 def _drift(events: list[Record], event: journal.PositionCorrected) -> journal.DriftFound | None:
-    """The proof of a correction is the event before it; an opening and what is taken back have none."""
+    """The proof of a correction is the event before it; others have none."""
     last = events[-1] if events else None
     return last if isinstance(last, journal.DriftFound) and last.token == event.token else None
 

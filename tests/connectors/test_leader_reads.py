@@ -55,6 +55,7 @@ def leader(desktop: Any) -> Leader:
         lag_ms=10_000,
         trades=cursor(),
         moves=cursor(),
+        on_news=lambda: None,
     )
 
 

@@ -50,6 +50,21 @@ async def test_a_transport_error_is_a_value_that_names_the_path_only(error: Exce
     assert failed == Failed(f"{type(error).__name__} at /path")
 
 
+async def test_a_request_that_awaits_its_budget_for_long_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "connectors.polymarket.rest")
+    async with rest(lambda _: httpx.Response(200, content=b"1"), per_second=2) as client:
+        asked = [asyncio.create_task(client.get("http://x/y")) for _ in range(9)]
+        await asyncio.sleep(0)
+        assert client.wait_ms > 2_000
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    said = [r.getMessage() for r in caplog.records if "rest=" in r.getMessage()]
+    assert [line.split()[0] for line in said] == ["rest=overloaded"]
+
+
 def took_s(answers: Callable[[], httpx.Response], per_second: int, asks: Any) -> float:
     """How long the asking took, in virtual time."""
     loop = VirtualLoop(1_790_000_000_000 * 1_000_000)

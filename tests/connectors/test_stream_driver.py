@@ -296,7 +296,7 @@ def test_work_is_done_at_its_interval_and_sooner_when_poked() -> None:
 
     async def poked() -> None:
         poke = asyncio.Event()
-        task = asyncio.create_task(every(10_000, poke, work))
+        task = asyncio.create_task(every(lambda: 10_000, poke, work))
         await asyncio.sleep(13)
         poke.set()
         await asyncio.sleep(12)
