@@ -115,6 +115,13 @@ class Floor:
             self._emit_market(market, wire_market.tick_frame(market, token, old, now_ms))
         self.publish_books(market)
 
+    def refine(self, market: Market) -> bool:
+        """Make the tick finer now, whatever the recording says; False if it is fine already."""
+        if market.tick_micro == FINE_TICK_MICRO:
+            return False
+        self._refine(market, [])
+        return True
+
     def publish(self, market: Market, changes: list[Change]) -> None:
         """Apply changes to the displayed book and tell them, mirrored ones in one frame."""
         if market.played == 0:

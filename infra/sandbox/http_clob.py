@@ -82,7 +82,7 @@ class PublicClob:
         found = self._token(request)
         if found is None:
             return refuse(BAD_TOKEN)
-        return answer(wire_market.book(*found, self._rim.now()))
+        return answer(self._shown([wire_market.book(*found, self._rim.now())])[0])
 
     async def _batch(self, request: web.Request) -> list[tuple[Market, int]]:
         """The known tokens of a batch request; unknown ones are left out."""
@@ -97,7 +97,18 @@ class PublicClob:
 
     async def books(self, request: web.Request) -> web.Response:
         now_ms = self._rim.now()
-        return answer([wire_market.book(*pair, now_ms) for pair in await self._batch(request)])
+        shown = [wire_market.book(*pair, now_ms) for pair in await self._batch(request)]
+        return answer(self._shown(shown))
+
+    def _shown(self, books: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The books, or ghosts of them: an empty book's quotes under its name, time and hash."""
+        if not books or not self._rim.venue.faults.draw("ghost_book"):
+            return books
+        ghost = {
+            "bids": [{"price": "0.01", "size": "5000"}],
+            "asks": [{"price": "0.99", "size": "5000"}],
+        }
+        return [book | ghost for book in books]
 
     async def midpoint(self, request: web.Request) -> web.Response:
         found = self._token(request)

@@ -30,6 +30,7 @@ class Control:
             web.get("/_sandbox/faults", self.faults),
             web.post("/_sandbox/faults", self.switch),
             web.post("/_sandbox/rest", self.rest),
+            web.post("/_sandbox/tick/{condition}", self.tick),
         ]
 
     async def truth(self, request: web.Request) -> web.Response:
@@ -65,6 +66,15 @@ class Control:
         except (msgspec.DecodeError, UnknownFaultError) as error:
             return refuse(Refusal(400, str(error)))
         return answer({"on": sorted(self._rim.venue.faults.on)})
+
+    async def tick(self, request: web.Request) -> web.Response:
+        """A market's tick becomes finer now: tick_size_change and whole books."""
+        self._rim.now()
+        floor = self._rim.venue.floor
+        market = floor.by_condition.get(request.match_info["condition"])
+        if market is None:
+            return refuse(Refusal(404, f"no market {request.match_info['condition']}"))
+        return answer({"refined": floor.refine(market)})
 
     async def rest(self, request: web.Request) -> web.Response:
         self._rim.now()

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from infra.sandbox.admission import NO_BOOK
 from infra.sandbox.auth import Credentials
-from infra.sandbox.faults import HANG_MS
+from infra.sandbox.faults import HANG_MS, POST_ONLY_MS, RESTART_MS
 from infra.sandbox.hashing import SignedOrder, order_digest, recover_address
 from infra.sandbox.matching import Refusal, order_terms
 from infra.sandbox.postlog import Post
@@ -64,6 +64,7 @@ class OrderDesk:
 
     def __init__(self, rim: Rim) -> None:
         self._rim = rim
+        self._restart_ms = -RESTART_MS - POST_ONLY_MS
 
     def routes(self) -> list[web.RouteDef]:
         rim = self._rim
@@ -78,12 +79,32 @@ class OrderDesk:
 
     async def post_order(self, request: web.Request, owner: Credentials) -> web.StreamResponse:
         wire = _decode(await request.read(), WirePost)
+        restarting = self._restarting(wire)
+        if restarting is not None:
+            return restarting
         result = wire if isinstance(wire, Refusal) else await self._post(wire, owner)
         if isinstance(result, Refusal):
             return refuse(result)
         if self._rim.venue.faults.draw("lost_answer"):
             return await self._lose_answer(request, result)
         return answer(_accepted(result))
+
+    def _restarting(self, wire: WirePost | Refusal) -> web.Response | None:
+        """The matching engine is away (425), or back and takes post-only orders only (503)."""
+        now_ms = self._rim.now()
+        if now_ms >= self._restart_ms + RESTART_MS + POST_ONLY_MS and (
+            self._rim.venue.faults.draw("engine_restart")
+        ):
+            self._restart_ms = now_ms
+        gone_ms = now_ms - self._restart_ms
+        if gone_ms < RESTART_MS:
+            body = {"error": "the matching engine is restarting"}
+            return answer(body, 425, {"Retry-After": "1"})
+        rests = isinstance(wire, WirePost) and wire.post_only
+        if gone_ms < RESTART_MS + POST_ONLY_MS and not rests:
+            body = {"error": "post-only mode", "code": "post_only_mode"}
+            return answer(body | {"retry_after_seconds": 1}, 503, {"Retry-After": "1"})
+        return None
 
     async def post_orders(self, request: web.Request, owner: Credentials) -> web.StreamResponse:
         wires = _decode(await request.read(), list[WirePost])
@@ -173,6 +194,14 @@ class OrderDesk:
                 done.set_result(result)
 
         self._rim.venue.exchange.submit(order, settle)
+        if not done.done() and self._rim.venue.faults.draw("delayed"):
+            return Answer(
+                order_id=order.order_id,
+                status="delayed",
+                making_micro=0,
+                taking_micro=0,
+                trade_ids=(),
+            )
         return await done
 
     async def cancel_order(self, request: web.Request, owner: Credentials) -> web.StreamResponse:

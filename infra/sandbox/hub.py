@@ -50,6 +50,8 @@ class Hub:
 
     def _handler(self, rim: Rim, channel: str, make: Callable[[Line], Subscriber]) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
+            if rim.venue.faults.draw("upgrade_429"):
+                return web.Response(status=429, headers={"Retry-After": "1"})
             socket = web.WebSocketResponse(compress=False, max_msg_size=0)
             await socket.prepare(request)
             line = Line(socket, rim.venue.faults, freezes=channel != "user")
