@@ -52,13 +52,13 @@ class PublicWiring(_Wiring, frozen=True):
 
     tick_ms: interval of Tick records. depth_levels: levels a side in a Depth. depth_interval_ms:
     least time between two Depths of a token. activity_sockets: connections to the activity feed.
-    *_poll_ms: interval of each leader's read; one at rest is read up to rest_factor times more rarely,
-    of which trades_poll_ms times it should stay below policy.leader_feed_max_age_ms. overlap_ms: how
-    far behind its cursor a read begins. index_lag_ms: how far behind its asking a trades answer is
-    trusted to be complete. books_check_ms: interval of the rotating comparison with REST books,
-    books_check_size tokens a time. rest_per_second: most REST requests of the process.
-    hash_budget_us_per_s: CPU for book hashes. silence_ms: no data at all on a socket for so long
-    means frozen: reconnect.
+    *_poll_ms: interval of each leader's read; one at rest is read up to rest_factor times more
+    rarely, of which trades_poll_ms times it should stay below policy.leader_feed_max_age_ms.
+    overlap_ms: how far behind its cursor a read begins. index_lag_ms: how far behind its asking a
+    trades answer is trusted to be complete. books_check_ms: interval of the rotating comparison
+    with REST books, books_check_size tokens a time. rest_per_second: most REST requests of the
+    process. hash_budget_us_per_s: CPU for book hashes. silence_ms: no data at all on a socket for
+    so long means frozen: reconnect.
     markets_poll_ms: interval of reading watched markets' metadata, closing and resolution again.
     parts, part: of so many public connectors this one mirrors the tokens whose id leaves part when
     divided by parts; each follows all wallets, for a leader told twice is told once.
