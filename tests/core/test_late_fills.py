@@ -203,7 +203,7 @@ def test_what_is_left_of_a_correction_is_what_its_reports_prove_with_all_that_is
     subject.take(_event(finding, whole))
     known = list(moves)
     for second, shares in late:
-        subject.move(UP, MARKET, shares, START_MS + second * S)
+        subject.move(UP, MARKET, shares, START_MS + second * S, late=True)
         known.append((second, shares))
         for found in list(subject.findings):
             assert found.taken_back
