@@ -22,11 +22,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import bytewax.operators as op
 import msgspec
+import pyarrow as pa
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
@@ -45,6 +46,7 @@ DEFAULT_LIMITS = Limits()
 FOLDER = "var/archive"
 STATE = ".state"
 """The recovery directory, inside the archive's folder: one lock for both, and one thing to move."""
+Tables = dict[tuple[str, str], pa.Table]
 WRITES_MAX = 4
 """Blocks that may wait for the disk; then reading waits."""
 
@@ -103,21 +105,28 @@ def build(export: Export, *, stop: threading.Event, tally: Tally) -> Dataflow:
 
 
 class Writes:
-    """One thread that writes while the next block is decoded; in order, and few at a time.
+    """One thread that makes tables and one that writes them, while the next block is read.
 
-    beat is called for each block that was waited for: a slow disk is no hanging loop.
+    In order, and few at a time. beat is called for each block that was waited for: a slow disk is
+    no hanging loop.
     """
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
+        self._tables = ThreadPoolExecutor(1, "tables")
         self._thread = ThreadPoolExecutor(1, "parquet")
         self._waiting: deque[Future[None]] = deque()
 
-    def add(self, write: Callable[..., None], *given: Any) -> None:
+    def add(self, write: Callable[[], None]) -> None:
         """Have it written; raises what an earlier write raised."""
         while len(self._waiting) >= WRITES_MAX:
             self._wait()
-        self._waiting.append(self._thread.submit(write, *given))
+        self._waiting.append(self._thread.submit(write))
+
+    def add_made(self, write: Callable[[Tables], None], make: Callable[[], Tables]) -> None:
+        """Have tables made and then written; raises what an earlier one raised."""
+        made = self._tables.submit(make)
+        self.add(lambda: write(made.result()))
 
     def settle(self) -> None:
         """Wait until everything is written; raises what a write raised."""
@@ -197,10 +206,11 @@ class ArchivePart(StatefulSinkPartition[Rows, int]):
         if self._writer is None:
             self._writer = SliceWriter(self._folder, self._origin, block.first)
         if block.rows:
-            found = tables_of(self._origin.topic, self._origin.partition, block.rows)
-            self._writes.add(self._writer.write, found)
+            origin = self._origin
+            make = partial(tables_of, origin.topic, origin.partition, block.rows)
+            self._writes.add_made(self._writer.write, make)
         if block.last is not None:
-            self._writes.add(self._close, self._writer, block.last)
+            self._writes.add(partial(self._close, self._writer, block.last))
             self._writer = None
 
     def _close(self, writer: SliceWriter, last: int) -> None:

@@ -22,11 +22,9 @@ import msgspec
 import msgspec.inspect as mi
 import pyarrow as pa
 
-from schemas import codec
+from flows.exporting.levels import DECIMAL, LEVELS, decimals, levels
 from schemas.policy import PolicyDocument
 
-DECIMAL = pa.decimal128(38, 6)
-_INT64_DIGITS = pa.decimal128(19, 0)
 LENGTHS = frozenset({"age_ms", "depth_age_ms", "signal_age_ms", "for_ms"})
 """Fields of records that say how long and not when."""
 UNFIT = (OverflowError, UnicodeEncodeError, pa.ArrowInvalid, msgspec.MsgspecError)
@@ -88,8 +86,7 @@ def simple(kind: pa.DataType) -> Cell:
 
 
 def _decimals(values: Sequence[int | None]) -> pa.Array:
-    """Counts of millionths as decimals: the same digits, read with the point six places left."""
-    return pa.array(values, pa.int64()).cast(_INT64_DIGITS).view(DECIMAL)
+    return decimals(pa.array(values, pa.int64()))
 
 
 def _json_texts(values: Sequence[Any]) -> pa.Array:
@@ -183,17 +180,4 @@ def _optional(cell: Cell) -> Cell:
     return Cell(cell.type, array)
 
 
-def _levels() -> Cell:
-    level = pa.struct([("price", DECIMAL), ("shares", DECIMAL)])
-
-    def array(values: Sequence[msgspec.Raw]) -> pa.Array:
-        sides = [codec.decode_levels(value) for value in values]
-        flat = list(chain.from_iterable(chain.from_iterable(sides)))
-        parts = [_decimals(flat[0::2]), _decimals(flat[1::2])]
-        pairs = pa.StructArray.from_arrays(parts, fields=list(level))
-        return pa.ListArray.from_arrays(_offsets(sides), pairs)
-
-    return Cell(pa.list_(level), array)
-
-
-_LEVELS = _levels()
+_LEVELS = Cell(LEVELS, levels)

@@ -5,12 +5,13 @@ A *slice* is a closed range of one partition's offsets; all its files carry that
 at the first record that reaches a limit; a slice also ends when it is told to (`finish`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 Headers = list[tuple[str, bytes | None]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,24 @@ class Rows:
             values=self.values[start:stop],
         )
 
+    def at(self, at: Sequence[int]) -> "Rows":
+        """Those at these positions."""
+        return Rows(
+            offsets=taken(self.offsets, at),
+            timestamps_ms=taken(self.timestamps_ms, at),
+            keys=taken(self.keys, at),
+            headers=taken(self.headers, at),
+            values=taken(self.values, at),
+        )
+
     def sizes(self) -> list[int]:
         """Bytes of each value."""
         return [0 if value is None else len(value) for value in self.values]
+
+
+def taken(items: list[T], at: Sequence[int]) -> list[T]:
+    """Items at these positions, which rise; all of them are given back as they are."""
+    return items if len(at) == len(items) else [items[i] for i in at]
 
 
 class Block(NamedTuple):

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.exporting.columns import UNFIT, Cell, Column, columns_of, simple
-from flows.exporting.slices import Headers, Rows
+from flows.exporting.plain import kinds_said, plain_columns
+from flows.exporting.slices import Headers, Rows, taken
 from schemas import codec
 from schemas.records.base import Record
 from schemas.records.journal import Watch
@@ -144,18 +145,41 @@ def layout(kind: str, *, sealed: bool) -> Layout:
 
 def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], pa.Table]:
     """{(kind, day): table} of some records of a topic (its name without prefix)."""
-    read, envelopes = _read(topic, rows)
-    whole = Part(_base(topic, partition, rows), read, envelopes)
+    base = _base(topic, partition, rows)
     found: defaultdict[str, list[pa.Table]] = defaultdict(list)
-    for cls, part in whole.by_type():
-        plan = layout(_SPECIAL.get(cls, cls.__name__), sealed=topic in SEALED)
-        for kind, table in _tables(plan, part):
-            found[kind].append(table)
+    rest: list[Sequence[int]] = []
+    for said, at in _ways(topic, rows).items():
+        columns = plain_columns(said, taken(rows.values, at))
+        if columns is None:
+            rest.append(at)
+        else:
+            found[said].append(_joined(layout(said, sealed=False), _rows(base, at), columns))
+    at = rest[0] if len(rest) == 1 else sorted(chain.from_iterable(rest))
+    for kind, table in _by_codec(topic, _rows(base, at), rows.at(at)) if at else ():
+        found[kind].append(table)
     return {
         (kind, day): part
         for kind, tables in found.items()
         for day, part in _by_day(_in_order(tables))
     }
+
+
+def _ways(topic: str, rows: Rows) -> dict[str, Sequence[int]]:
+    """Positions by the kind that may be read at once; what has an envelope or is raw never is."""
+    alone = topic in SEALED or topic.startswith(RAW)
+    return {"": range(len(rows))} if alone else kinds_said(rows.headers)
+
+
+def _rows(table: pa.Table, at: Sequence[int]) -> pa.Table:
+    return table if len(at) == len(table) else table.take(at)
+
+
+def _by_codec(topic: str, base: pa.Table, rows: Rows) -> Iterator[tuple[str, pa.Table]]:
+    """Tables by kind, each record decoded alone."""
+    read, envelopes = _read(topic, rows)
+    for cls, part in Part(base, read, envelopes).by_type():
+        plan = layout(_SPECIAL.get(cls, cls.__name__), sealed=topic in SEALED)
+        yield from _tables(plan, part)
 
 
 _SPECIAL: dict[type[Any], str] = {Frame: FRAME, Reason: UNDECODED, type(None): DELETED}
@@ -262,6 +286,8 @@ def _base(topic: str, partition: int, rows: Rows) -> pa.Table:
 
 
 def _headers(found: list[Headers | None]) -> pa.Array:
+    if len(found) > 1 and found.count(found[0]) == len(found):
+        return _headers(found[:1]).take(pa.repeat(0, len(found)))
     each = [headers or [] for headers in found]
     flat = list(chain.from_iterable(each))
     offsets = pa.array(list(accumulate(map(len, each), initial=0)), pa.int32())
