@@ -5,21 +5,13 @@ are published, as conflated Depths inside a live BookEpoch. A book waits for a s
 fault; if the socket does not send one in time, REST is asked, at a doubling pause per token.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 
 from connectors.polymarket.book_hash import HashBudget
 from connectors.polymarket.conflate import Conflator
-from connectors.polymarket.effects import (
-    Append,
-    Effect,
-    FetchBooks,
-    Quarantine,
-    Reconnect,
-    RereadMarket,
-    Send,
-)
+from connectors.polymarket.effects import Append, Effect, FetchBooks, Reconnect, RereadMarket
+from connectors.polymarket.subscribing import quarantined, resubscribe
 from connectors.polymarket.tracked import GRACE_MS, Check, TrackedBook
 from connectors.polymarket.wire import BadValue, epoch_ms, tick_micro
 from connectors.polymarket.wire_market import (
@@ -32,7 +24,6 @@ from connectors.polymarket.wire_market import (
 )
 from schemas.codec import encode_levels
 from schemas.records.base import Token
-from schemas.records.journal import Undecodable
 from schemas.records.market import BookEpoch, Depth
 
 SNAPSHOT_WAIT_MS = 5_000
@@ -128,8 +119,9 @@ class Mirrors:
             elif book.epoch:
                 self._counts["late_change"] += 1
                 effects += self._changed(book, recv_ns)
+        held = self._held
         for book, change in last.items():
-            if book.epoch:
+            if book.epoch and not (book.token in held and book.agrees(change)):
                 effects += self._look(book, change, frame.timestamp, recv_ns)
         return effects
 
@@ -320,21 +312,3 @@ class Mirrors:
             asks=encode_levels(asks),
         )
         return [Append(record, book.token)]
-
-
-def operation(name: str, tokens: list[str]) -> Send:
-    """A later subscribe or unsubscribe frame."""
-    body: dict[str, object] = {"operation": name, "assets_ids": tokens}
-    if name == "subscribe":
-        body["custom_feature_enabled"] = True
-    return Send(json.dumps(body))
-
-
-def resubscribe(token: str) -> list[Effect]:
-    """A plain second subscribe is a duplicate without a snapshot: leave first (7.1)."""
-    return [operation("unsubscribe", [token]), operation("subscribe", [token])]
-
-
-def quarantined(reason: str, raw: bytes, recv_ns: int) -> Quarantine:
-    """What could not be read of the market channel."""
-    return Quarantine(Undecodable(feed="market", reason=reason, raw=raw, recv_ns=recv_ns))

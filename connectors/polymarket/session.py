@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 
 from connectors.polymarket.book_hash import HashBudget
 from connectors.polymarket.effects import Effect, Reconnect, RereadMarket, Send
-from connectors.polymarket.mirrors import Mirrors, operation, quarantined
+from connectors.polymarket.mirrors import Mirrors
+from connectors.polymarket.subscribing import operation, quarantined
 from connectors.polymarket.wire import Unknown, Unreadable
 from connectors.polymarket.wire_market import (
     Book,
@@ -110,14 +111,18 @@ class MarketSession:
             return []
         frames = decode_market(raw)
         if len(frames) == 1:
-            return self._frame(frames[0], recv_ns)
+            frame = frames[0]
+            if isinstance(frame, PriceChange):  # nine frames of ten: a call less
+                self.mirrors.data_ms = recv_ns // NS
+                return self.mirrors.changes(frame, recv_ns)
+            return self._frame(frame, recv_ns)
         effects: list[Effect] = []
         for frame in frames:
             effects += self._frame(frame, recv_ns)
         return effects
 
     def _frame(self, frame: MarketFrame | Unknown | Unreadable, recv_ns: int) -> list[Effect]:
-        if isinstance(frame, PriceChange):  # nine frames of ten, so asked first
+        if isinstance(frame, PriceChange):
             self.mirrors.data_ms = recv_ns // NS
             return self.mirrors.changes(frame, recv_ns)
         match frame:

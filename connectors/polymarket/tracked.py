@@ -9,9 +9,9 @@ at 0.01/0.99 were served over REST for months). Sans-I/O, one level below the se
 
 from dataclasses import dataclass, field
 
-from connectors.polymarket.book import Mirror, differing, echo_of
+from connectors.polymarket.book import ASKS, BIDS, Mirror, differing, echo_of
 from connectors.polymarket.book_hash import HashBudget, HashGate, matches
-from connectors.polymarket.wire import epoch_ms, price_micro
+from connectors.polymarket.wire import BadValue, epoch_ms, price_micro
 from connectors.polymarket.wire_market import Book, Change
 
 KEPT_CHANGES_MAX = 4_096
@@ -102,6 +102,23 @@ class TrackedBook:
             self.kept.clear()
             self.overflown = True
         self.kept.append((change, as_of_ms))
+
+    def agrees(self, change: Change) -> bool:
+        """Whether there is no fault, in the one case that is nearly all: both quotes are stated,
+        they are the mirror's, and there is no hash to look at. False says nothing: ask `fault`.
+        """
+        bid, ask = change.best_bid, change.best_ask
+        if bid is None or ask is None or (change.hash and self.gate.confirmed):
+            return False
+        bids, asks = self.mirror.bid_order, self.mirror.ask_order
+        try:
+            bid_micro, ask_micro = BIDS[bid], ASKS[ask]
+        except BadValue:
+            return False
+        if bid_micro != (bids[-1] if bids else None) or ask_micro != (asks[0] if asks else None):
+            return False
+        self.quoted = change
+        return True
 
     def fault(self, change: Change, timestamp: str, budget: HashBudget, now_ms: int) -> str | None:
         """What contradicts the mirror after a frame whose last change of this token this is."""
