@@ -32,7 +32,7 @@ from flows.engine.hub import Hub
 from flows.engine.rows import OutRow, TapeRow
 from flows.engine.sink import NumberedSink, unheard
 from flows.engine.source import TapeSource
-from flows.engine.stateful import fold_step
+from flows.engine.stateful import batch_step
 from flows.flow_meter import FlowMeter
 from schemas import codec
 from schemas.records.system import FlowStarted, Genesis
@@ -50,7 +50,7 @@ OUTPUTS: tuple[tuple[Topic, str], ...] = (
 )
 """Each numbered topic and the step that writes it. Snapshots are kept by these names."""
 
-OnEntries = Callable[[list[tuple[str, Entry]]], None]
+OnEntries = Callable[[list[Entry]], None]
 
 
 class Step(Generic[S, W]):
@@ -107,7 +107,7 @@ def build(
     rows = op.input("tape", flow, source)
     sealed = decisions(rows, fence, str(kafka.shard), on_entries=meter.decoded)
     for topic, step_id in OUTPUTS:
-        out = op.filter_map_value(f"to_{topic}", sealed, partial(_only, topic))
+        out = op.flat_map_value(f"to_{topic}", sealed, partial(_only, topic))
         sink = NumberedSink(
             hub,
             f"{prefix}{topic}",
@@ -121,13 +121,13 @@ def build(
 
 def decisions(
     rows: Stream[TapeRow], fence: Fence, shard: str, *, on_entries: OnEntries = unheard
-) -> KeyedStream[Sealed]:
+) -> KeyedStream[list[Sealed]]:
     """The three steps between the tape and its outputs, whatever feeds and drains them."""
 
-    def decode(batch: list[TapeRow]) -> list[tuple[str, Entry]]:
-        found = _decode(fence, shard, batch)
+    def decode(batch: list[TapeRow]) -> list[tuple[str, list[Entry]]]:
+        found = _decode(fence, batch)
         on_entries(found)
-        return found
+        return [(shard, found)]
 
     entries = op.flat_map_batch("decode", rows, decode)
     windowed = _step("window", entries, LeadersState, lambda s, e: [fold.window(s, e)])
@@ -137,17 +137,17 @@ def decisions(
 
 def _step(
     step_id: str,
-    up: KeyedStream[Entry],
+    up: KeyedStream[list[Entry]],
     make: Callable[[], S],
     apply: Callable[[S, Entry], list[W]],
-) -> KeyedStream[W]:
-    return fold_step(
+) -> KeyedStream[list[W]]:
+    return batch_step(
         step_id, up, lambda snapshot: Step(make, apply, snapshot), offset_of=lambda e: e.offset
     )
 
 
-def _decode(fence: Fence, shard: str, rows: list[TapeRow]) -> list[tuple[str, Entry]]:
-    """Records, keyed by shard. An unknown kind or version stops the flow, for it would diverge."""
+def _decode(fence: Fence, rows: list[TapeRow]) -> list[Entry]:
+    """Records. An unknown kind or version stops the flow, for it would diverge."""
     entries = []
     for row in rows:
         record = codec.decode(row.value)
@@ -158,14 +158,16 @@ def _decode(fence: Fence, shard: str, rows: list[TapeRow]) -> list[tuple[str, En
                 f"offset 0 of the tape holds {type(record).__name__}, not Genesis: "
                 "`truecopy policy apply` begins a tape"
             )
-        entries.append((shard, Entry(row.offset, record)))
+        entries.append(Entry(row.offset, record))
     return entries
 
 
-def _only(topic: str, sealed: Sealed) -> OutRow | None:
-    if sealed.topic != topic:
-        return None
-    return OutRow(sealed.number, sealed.key, sealed.value, sealed.headers)
+def _only(topic: str, sealed: list[Sealed]) -> list[OutRow]:
+    return [
+        OutRow(each.number, each.key, each.value, each.headers)
+        for each in sealed
+        if each.topic == topic
+    ]
 
 
 def writing_fence(wiring: Wiring, hub: Hub) -> Fence:

@@ -56,9 +56,9 @@ class FlowMeter:
         self.alarms: Counter[str] = Counter()
         self.fold_ms = 0
 
-    def decoded(self, entries: Sequence[tuple[str, Entry]]) -> None:
+    def decoded(self, entries: Sequence[Entry]) -> None:
         """Entries on their way into the fold: the last Tick among them moves fold time."""
-        for _, entry in reversed(entries):
+        for entry in reversed(entries):
             if isinstance(entry.record, Tick):
                 self.fold_ms = max(self.fold_ms, entry.record.now_ms)
                 return

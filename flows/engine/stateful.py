@@ -2,11 +2,13 @@
 
 The step itself (`Fold`) knows nothing of Bytewax. This shell gives it whole batches (a call costs
 1.4 microseconds a key and batch, not an item), checks that the tape offsets it is given are
-contiguous with its state, and wraps its snapshot. State keys are partition numbers, never wallets
-or orders: Bytewax scans all stored keys at every epoch.
+contiguous with its state, and wraps its snapshot. Batches pass between steps as one item each: an
+item costs Bytewax as much whatever is in it. State keys are partition numbers, never wallets or
+orders: Bytewax scans all stored keys at every epoch.
 """
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 import bytewax.operators as op
@@ -56,6 +58,34 @@ class FoldLogic(StatefulBatchLogic[V, W, Snapshot], Generic[V, W]):
     def snapshot(self) -> Snapshot:
         """The offset due next and the fold's state, as of the end of this epoch."""
         return self._due.next_offset, self._fold.snapshot()
+
+
+class _Batches(StatefulBatchLogic[list[V], list[W], Snapshot], Generic[V, W]):
+    """Items that are batches, for a logic that takes what is in them."""
+
+    def __init__(self, logic: FoldLogic[V, W]) -> None:
+        self._logic = logic
+
+    def on_batch(self, values: list[list[V]]) -> tuple[list[list[W]], bool]:
+        flat = values[0] if len(values) == 1 else list(chain.from_iterable(values))
+        found, discard = self._logic.on_batch(flat)
+        return ([found] if found else []), discard
+
+    def snapshot(self) -> Snapshot:
+        return self._logic.snapshot()
+
+
+def batch_step(
+    step_id: str,
+    up: KeyedStream[list[V]],
+    build: Callable[[Any | None], Fold[V, W]],
+    *,
+    offset_of: Callable[[V], int],
+) -> KeyedStream[list[W]]:
+    """A `fold_step` whose items are batches, in and out; state and snapshot are the same."""
+    return op.stateful_batch(
+        step_id, up, lambda resume_state: _Batches(FoldLogic(build, offset_of, resume_state))
+    )
 
 
 def fold_step(

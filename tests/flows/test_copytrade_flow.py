@@ -108,7 +108,7 @@ def run_flow(
         flow = Dataflow("copytrade")
         fence = Fence.read_only(rules=RULES)
         sealed = decisions(op.input("tape", flow, source), fence, "0")
-        op.output("out", sealed, Numbered(written))
+        op.output("out", op.flat_map_value("each", sealed, list), Numbered(written))
         purge(folder)
         try:
             run_main(
@@ -150,7 +150,7 @@ def test_a_flow_that_meets_newer_rules_stops(tape: list[Record], tmp_path: Path)
     sealed = decisions(
         op.input("tape", flow, Rows(rows, 10, [])), Fence.read_only(rules=RULES), "0"
     )
-    op.output("out", sealed, Numbered({}))
+    op.output("out", op.flat_map_value("each", sealed, list), Numbered({}))
     with pytest.raises(BytewaxRuntimeError) as caught:
         run_main(flow)
     assert isinstance(root_cause(caught.value), Superseded)

@@ -277,13 +277,12 @@ class Flow:
 
     def batch(self, rows: list[TapeRow]) -> None:
         """One batch through all steps into the sinks."""
-        items: list[Any] = [e for _, e in copytrade._decode(self.fence, "0", rows)]
+        items: list[Any] = copytrade._decode(self.fence, rows)
         # FoldLogic checks each step's offsets; only the last step gives no entries but records.
         for step in self._steps:
             items = list(step.on_batch(items)[0])
         for name, sink in self._sinks.items():
-            outs = [row for sealed in items if (row := copytrade._only(name, sealed)) is not None]
-            sink.write_batch(outs)
+            sink.write_batch(copytrade._only(name, items))
 
     def snapshot(self) -> FlowSnapshot:
         return FlowSnapshot(

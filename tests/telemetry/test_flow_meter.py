@@ -65,7 +65,7 @@ def test_fold_time_is_the_largest_tick_and_its_lag_that_to_the_clock() -> None:
     assert meter.lag_s() is None
     other = held("1", "x")
     for batch in ([tick(9_000), other, tick(10_000), other], [other], [tick(9_900)], []):
-        meter.decoded([("0", Entry(0, record)) for record in batch])
+        meter.decoded([Entry(0, record) for record in batch])
     assert meter.fold_ms == 10_000
     assert meter.lag_s() == 0.25
 
