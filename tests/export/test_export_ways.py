@@ -3,7 +3,7 @@
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows.exporting.columns import UNFIT
@@ -110,6 +110,7 @@ def test_two_half_records_are_not_taken_for_two_whole_ones() -> None:
     assert found("tape", values, "BookEpoch") == found("tape", values, None)
 
 
+@settings(max_examples=60)
 @given(
     at=st.integers(0, WORTH_ROWS - 1),
     place=st.integers(0, len(GOOD[0])),
@@ -124,6 +125,7 @@ def test_records_with_any_bytes_put_in_or_cut_out_are_read_as_the_codec_reads_th
     assert found("tape", values, "BookEpoch") == found("tape", values, None)
 
 
+@settings(max_examples=40)
 @given(st.lists(INT64, min_size=1, max_size=3), st.booleans())
 def test_numbers_of_64_bits_are_read_as_the_codec_reads_them(
     numbers: list[int], more: bool
