@@ -167,10 +167,11 @@ class AccountState:
 
     def sellable_micro(self, token: Token) -> int:
         """Shares that a sell may take: confirmed ones, and under 'keep' only what we bought."""
-        position = self.positions[token]
-        if self.policy.foreign == "sell":
-            return position.sellable_micro
-        return min(position.sellable_micro, position.owned.sellable_micro)
+        position, doubt = self.positions[token], self.audit.doubts.get(token)
+        sellable = position.sellable_micro
+        if self.policy.foreign != "sell":
+            sellable = min(sellable, position.owned.sellable_micro)
+        return max(sellable - (doubt.gone_micro if doubt is not None else 0), 0)
 
     def invested(self) -> dict[Token, int]:
         """Dollars at cost by token, fees and its orders' full reservations included."""

@@ -16,13 +16,15 @@ from flows.core.reconcile import is_late
 from flows.core.slippage import Fee, taker_fee
 from schemas.policy import PolicyDocument
 from schemas.records import journal, own
-from schemas.records.base import Account, Condition, Intent, OrderHash, Record
+from schemas.records.base import Account, Condition, Intent, OrderHash, Record, Token
 from schemas.units import floor_div
 
 FILLS_KEEP_MS = 3_600_000
 """Fills that are final and older leave only their sum."""
 DENIED = ("absent", "refused", "expired")
 """Ends by which nothing of an order can rest; a filled one may stand in a report asked before."""
+CONTRADICTED = "settlement_contradicted"
+"""Alarm of a fill that is said to have ended both ways; by it the token's doubt begins."""
 ASKED_MAX = 64
 """Balance reads that may be without an answer; the answer to an older one says nothing."""
 
@@ -49,7 +51,15 @@ def decide_fill(
         return
     if fill.shares_micro != record.shares_micro:
         yield alarm("fill_changed", record.account, key, record.shares_micro - fill.shares_micro)
-    if record.status in FINAL and fill.status not in FINAL:
+    if record.status in FINAL and fill.status in FINAL and record.status != fill.status:
+        # Both words are terminal (API reference 8.2), so one of them is wrong, and neither the
+        # first nor the last is known to be the right one: the later may be old news of another
+        # cache, or the chain was reorganised. The booking stays as it is, the word is on the
+        # record, and the token is in doubt until reports of what the wallet holds decide.
+        if not fill.contradicted:
+            signed = fill.signed_micro if record.status == "CONFIRMED" else -fill.signed_micro
+            yield alarm(CONTRADICTED, record.account, key, signed)
+    elif record.status in FINAL and fill.status not in FINAL:
         yield journal.FillSettled(
             account=record.account,
             trade=key,
@@ -249,6 +259,14 @@ def evolve_settled(account: AccountState, event: journal.FillSettled, now_ms: in
     if failed:
         spent = fill.cash_micro if fill.side == "BUY" else -fill.cash_micro
         account.spent_micro -= spent + fill.fee_micro
+
+
+def evolve_contradicted(account: AccountState, event: journal.Alarm, now_ms: int) -> Token:
+    """The token of a fill that ended both ways is in doubt; told again it is no news."""
+    token = account.token_of_fill[event.detail]
+    account.positions[token].fills[event.detail].contradicted = True
+    account.audit.doubt(token, event.numbers["shares_micro"], now_ms)
+    return token
 
 
 def evolve_position_settled(account: AccountState, event: journal.PositionSettled) -> None:

@@ -122,6 +122,10 @@ def increase_gate(
         return Held("clock_jump", {})
     if account.audit.opened_by is None or token in account.audit.opening:
         return Held("account_unopened", {})
+    doubt = account.audit.doubts.get(token)
+    if doubt is not None:
+        age_ms = clock.now_ms - doubt.since_ms
+        return Held("settlement_contradicted", {"shares_micro": doubt.least_micro, "age_ms": age_ms})
     if account.cash_micro is None:
         return Held("balance_unknown", {})
     if any(leaders[share.leader].incomplete is not None for share in shares):

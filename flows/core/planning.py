@@ -190,6 +190,12 @@ def evolve(state: PlanState, event: Record) -> None:
         case journal.FillSettled():
             booking.evolve_settled(state.accounts[event.account], event, state.clock.now_ms)
             state.touched[(event.account, event.token)] = None
+        case journal.Alarm(name=booking.CONTRADICTED):
+            account_name = Account(event.subject)
+            token = booking.evolve_contradicted(
+                state.accounts[account_name], event, state.clock.now_ms
+            )
+            state.touched[(account_name, token)] = None
         case journal.PositionSettled():
             booking.evolve_position_settled(state.accounts[event.account], event)
             state.touched[(event.account, event.token)] = None

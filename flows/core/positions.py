@@ -28,6 +28,7 @@ class Fill:
     venue_ms: int
     status: str
     own: bool = True
+    contradicted: bool = False
 
     @property
     def signed_micro(self) -> int:

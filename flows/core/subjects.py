@@ -47,6 +47,18 @@ class Waiting:
         return max(self.asked_ms, self.report.answered_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Final words about fills of a token contradict each other: what is held may be another number.
+
+    least: the smallest such fill. gone: what counts as held and, by the later word, is not.
+    """
+
+    since_ms: int
+    least_micro: int
+    gone_micro: int
+
+
 @dataclass(slots=True)
 class Subject:
     """All that reports said about one wallet, beside what we rebuilt of it.
@@ -68,6 +80,7 @@ class Subject:
     findings: list[Finding] = field(default_factory=list)
     unsettled: dict[str, Token] = field(default_factory=dict)
     raised: dict[str, None] = field(default_factory=dict)
+    doubts: dict[Token, Doubt] = field(default_factory=dict)
 
     def move(
         self,
@@ -176,6 +189,7 @@ class Subject:
             self._raise(token, waiting.asked_ms - lag_ms)
             if interval.agrees:
                 self.confirmed_ms[token] = now_ms
+                self._dispel(token, interval, waiting.asked_ms - lag_ms)
             if first and interval.high_micro > 0:
                 self.opening[token] = interval
             if token in self.opening:
@@ -232,6 +246,19 @@ class Subject:
             self.findings.append(Finding(token, left, names, opening=True))
         else:
             self.rows[token] = (interval,)
+
+    def doubt(self, token: Token, signed_micro: int, now_ms: int) -> None:
+        """A later word would move what is held by so much; reports asked before say nothing."""
+        known = self.doubts.get(token) or Doubt(now_ms, abs(signed_micro), 0)
+        least = min(known.least_micro, abs(signed_micro))
+        self.doubts[token] = Doubt(now_ms, least, known.gone_micro + max(-signed_micro, 0))
+
+    def _dispel(self, token: Token, interval: Interval, from_ms: int) -> None:
+        """An agreement ends a doubt if it speaks of a time after it and rules the other word out."""
+        doubt = self.doubts.get(token)
+        width = interval.high_micro - interval.low_micro
+        if doubt is not None and from_ms >= doubt.since_ms and width < doubt.least_micro:
+            del self.doubts[token]
 
     def opened(self, token: Token, shares_micro: int) -> None:
         """What was there before our record became an event."""
