@@ -5,6 +5,7 @@ Only state and arithmetic on it; when something changes is decided in planning.p
 
 from dataclasses import dataclass, field
 
+from flows.core.cash import Cash
 from flows.core.exposure import excess, lowered, target, unpaired
 from flows.core.market import Markets
 from flows.core.orders import Order
@@ -123,11 +124,7 @@ class AccountState:
     holds: dict[Token, Hold] = field(default_factory=dict)
     retries: dict[Token, Retry] = field(default_factory=dict)
     audit: Subject = field(default_factory=Subject)
-    cash_asked: dict[str, int] = field(default_factory=dict)
-    cash_micro: int | None = None
-    cash_as_of_ms: int = 0
-    spent_micro: int = 0
-    spent_before_micro: int = 0
+    cash: Cash = field(default_factory=Cash)
     foreign: dict[Token, int] = field(default_factory=dict)
     halted: str | None = None
     totals: Totals = field(default_factory=Totals)
@@ -185,11 +182,9 @@ class AccountState:
         return sum(order.reserved_usd_micro for order in self.unended())
 
     def available_cash_micro(self) -> int | None:
-        """Reported collateral less what was spent since it was asked and what is reserved."""
-        if self.cash_micro is None:
-            return None
-        spent_since = self.spent_micro - self.spent_before_micro
-        return self.cash_micro - spent_since - self.reserved_micro()
+        """The collateral that is certain (cash.py), less what orders reserve."""
+        left = self.cash.left_micro
+        return left - self.reserved_micro() if left is not None else None
 
     def end(self, order: Order) -> None:
         """The order is over; one of its token that came back keeps the token in its place."""

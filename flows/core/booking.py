@@ -25,8 +25,6 @@ DENIED = ("absent", "refused", "expired")
 """Ends by which nothing of an order can rest; a filled one may stand in a report asked before."""
 CONTRADICTED = "settlement_contradicted"
 """Alarm of a fill that is said to have ended both ways; by it the token's doubt begins."""
-ASKED_MAX = 64
-"""Balance reads that may be without an answer; the answer to an older one says nothing."""
 
 
 def decide_fill(
@@ -146,15 +144,11 @@ def observe_report(
         case own.ReportAsked() if record.about == "positions":
             account.audit.observe_asked(record)
         case own.ReportAsked() if record.about == "balance":
-            account.cash_asked[record.report] = account.spent_micro
-            while len(account.cash_asked) > ASKED_MAX:
-                del account.cash_asked[next(iter(account.cash_asked))]
+            account.cash.ask(record.report)
         case own.PositionsReport():
             account.audit.observe_report(record)
-        case own.BalanceReport() if record.report in account.cash_asked:
-            # It may not know what was spent between its question and its answer.
-            account.spent_before_micro = account.cash_asked.pop(record.report)
-            account.cash_micro, account.cash_as_of_ms = record.usd_micro, record.answered_ms
+        case own.BalanceReport():
+            account.cash.answer(record)
 
 
 def observe_open_orders(
@@ -233,9 +227,9 @@ def evolve_booked(
     account.audit.booked(
         event.token, event.condition, event.trade, signed, event.venue_ms, late=late
     )
-    spent = event.cash_micro if event.side == "BUY" else -event.cash_micro
-    account.spent_micro += spent + event.fee_micro
     order = account.orders.get(event.intent or Intent(""))
+    answers = order.answers if order is not None else -1  # none: nobody knows when it was made
+    account.cash.book(event.trade, event.side, event.cash_micro, event.fee_micro, answers)
     if order is not None:
         order.fills += 1
         order.booked_micro += event.shares_micro
@@ -257,8 +251,7 @@ def evolve_settled(account: AccountState, event: journal.FillSettled, now_ms: in
     failed = event.status == "FAILED"
     account.audit.settled(event.token, event.trade, now_ms, failed=failed)
     if failed:
-        spent = fill.cash_micro if fill.side == "BUY" else -fill.cash_micro
-        account.spent_micro -= spent + fill.fee_micro
+        account.cash.fail(event.trade, fill.side, fill.cash_micro, fill.fee_micro)
 
 
 def evolve_contradicted(account: AccountState, event: journal.Alarm, now_ms: int) -> Token:

@@ -126,7 +126,7 @@ def increase_gate(
     if doubt is not None:
         age_ms = clock.now_ms - doubt.since_ms
         return Held("settlement_contradicted", {"shares_micro": doubt.least_micro, "age_ms": age_ms})
-    if account.cash_micro is None:
+    if account.cash.usd_micro is None:
         return Held("balance_unknown", {})
     if any(leaders[share.leader].incomplete is not None for share in shares):
         return Held("leader_incomplete", {})

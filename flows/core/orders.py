@@ -14,7 +14,10 @@ from schemas.units import ceil_mul
 
 @dataclass(slots=True)
 class Order:
-    """One intent of ours. accepted_*: None until the venue's amounts are final."""
+    """One intent of ours. accepted_*: None until the venue's amounts are final.
+
+    answers: how many balances had been read when it was asked for (cash.py).
+    """
 
     intent: Intent
     token: Token
@@ -25,6 +28,7 @@ class Order:
     limit_micro: int
     fee_rate_micro: int
     valid_until_ms: int
+    answers: int
     state: State = "requested"
     order: OrderHash | None = None
     accepted_micro: int | None = None

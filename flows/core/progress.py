@@ -137,6 +137,7 @@ def evolve_requested(
         limit_micro=event.limit_micro,
         fee_rate_micro=market.meta.fee_rate_micro if market is not None else 0,
         valid_until_ms=event.valid_until_ms,
+        answers=account.cash.answers,
     )
     account.working[event.token] = event.intent
     account.totals.orders += 1

@@ -133,8 +133,8 @@ def _account_line(name: Account, account: AccountState) -> AccountLine:
     positions = account.positions.values()
     return AccountLine(
         account=name,
-        cash_micro=account.cash_micro,
-        cash_as_of_ms=account.cash_as_of_ms if account.cash_micro is not None else None,
+        cash_micro=account.cash.usd_micro,
+        cash_as_of_ms=account.cash.as_of_ms if account.cash.usd_micro is not None else None,
         invested_micro=sum(p.unsettled_cost_micro for p in positions),
         reserved_micro=account.reserved_micro(),
         realised_micro=sum(p.sums.realised_micro + p.settled_result_micro for p in positions),

@@ -207,12 +207,12 @@ def _money(
     state: PlanState, known: Provenance, account: AccountState, name: Account
 ) -> Iterator[Fact]:
     invested = sum(account.invested().values())
-    if account.cash_micro is not None:
+    if account.cash.usd_micro is not None:
         yield Fact(
             name="cash",
             value=account.available_cash_micro() or 0,
             unit="usd",
-            age_ms=state.clock.now_ms - account.cash_as_of_ms,
+            age_ms=state.clock.now_ms - account.cash.as_of_ms,
             source="BalanceReport less spent and reserved since",
             offset=known.newest("BalanceReport", name),
         )

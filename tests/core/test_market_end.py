@@ -124,7 +124,7 @@ def test_a_fill_that_fails_after_the_resolution_leaves_nothing_of_it() -> None:
     assert account.held_micro(UP) == 0
     position = account.positions[UP]
     assert (position.settled_micro, position.settled_result_micro) == (0, 0)
-    assert account.spent_micro == 0
+    assert account.cash.left_micro == micro("1000")
     assert [size for size, _, _ in settled(world)] == [micro("50"), micro("-50")]
 
 

@@ -107,7 +107,7 @@ def test_a_failed_fill_is_reversed_to_the_last_number(started) -> None:
         worlds.append(world)
     failed, clean = (world.account() for world in worlds)
     assert numbers(failed.positions[UP]) == numbers(clean.positions[UP])
-    assert failed.spent_micro == clean.spent_micro
+    assert failed.cash == clean.cash
     assert failed.audit.rebuilt[UP].total_micro == clean.audit.rebuilt[UP].total_micro
 
 
@@ -148,7 +148,7 @@ def test_a_fill_that_is_failed_when_it_is_first_seen_leaves_nothing(started) -> 
     world.signed(order)
     world.own_fill(order, "50", status="FAILED")
     assert world.held() == 0
-    assert world.account().spent_micro == 0
+    assert world.account().cash.left_micro == micro("1000")
     assert len(world.of(journal.FillBooked)) == len(world.of(journal.FillSettled)) == 1
 
 
