@@ -15,6 +15,7 @@ from schemas.records.base import Account, Token, Wallet
 
 LEADER_FEEDS = ("trades", "activity")
 OWN_FEED = "own_trades"
+BALANCE_FEED = "own_balance"
 
 
 def halt_gate(
@@ -126,8 +127,9 @@ def increase_gate(
     if doubt is not None:
         age_ms = clock.now_ms - doubt.since_ms
         return Held("settlement_contradicted", {"shares_micro": doubt.least_micro, "age_ms": age_ms})
-    if account.cash.usd_micro is None:
-        return Held("balance_unknown", {})
+    refusal = _balance_gate(clock, policy, account)
+    if refusal is not None:
+        return refusal
     if any(leaders[share.leader].incomplete is not None for share in shares):
         return Held("leader_incomplete", {})
     ages = [clock.feed_age_ms(name, policy.producer_silence_ms) for name in LEADER_FEEDS]
@@ -135,6 +137,21 @@ def increase_gate(
     if not known or min(known) > policy.leader_feed_max_age_ms:
         return Held("leader_feed_stale", {"age_ms": min(known)} if known else {})
     return _reconcile_gate(clock, policy, account, token)
+
+
+def _balance_gate(
+    clock: FoldClock, policy: PolicyDocument, account: AccountState
+) -> Held | None:
+    """Whether cash is known, by a feed that is fresh and a value that is: each may be old alone."""
+    if account.cash.usd_micro is None:
+        return Held("balance_unknown", {})
+    value_age_ms = max(clock.now_ms - account.cash.as_of_ms, 0)
+    age_ms = clock.feed_age_ms(BALANCE_FEED, policy.producer_silence_ms)
+    if age_ms is None:
+        return Held("balance_feed_down", {"value_age_ms": value_age_ms})
+    if max(age_ms, value_age_ms) > policy.account_feed_max_age_ms:
+        return Held("balance_stale", {"age_ms": age_ms, "value_age_ms": value_age_ms})
+    return None
 
 
 def _reconcile_gate(

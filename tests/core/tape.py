@@ -45,6 +45,7 @@ class Tape:
     reports: int = 0
     trades: int = 0
     silent: tuple[str, ...] = ()
+    reads_balance: bool = True
     on_append: Callable[[Any, list[Record]], None] | None = None
 
     def append(self, record: Record) -> list[Record]:

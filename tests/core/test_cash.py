@@ -122,3 +122,29 @@ def test_an_answer_to_an_older_question_is_no_news() -> None:
     answered(cash, "c", "70")
     answered(cash, "b", "100")
     assert (cash.usd_micro, cash.asked) == (micro("70"), {})
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [("stale", "balance_stale"), ("down", "balance_feed_down"), ("value", "balance_stale")],
+)
+def test_nothing_is_bought_on_an_old_balance_and_sales_go_on(what: str, reason: str) -> None:
+    """Its feed is old, or down, or fresh while no answer of it reached the tape for an hour."""
+    world = holding()
+
+    def on(ms: int) -> None:
+        state = "down" if what == "down" else "up"
+        feeds = None if what == "value" else world.stale("own_balance", state=state)
+        for _ in range(ms // 500):
+            world.tick(500, feeds=feeds)
+
+    world.reads_balance = what != "value"
+    on(31_000)
+    world.fills("500", tx="0xmore")
+    on(2_000)
+    assert world.hold() == reason
+    numbers = world.of(journal.OrderHeld)[-1].numbers
+    assert (numbers["value_age_ms"] > 30_000) == (what == "value")
+    world.fills("1000", side="SELL", tx="0xall")
+    on(2_000)
+    assert world.requests()[-1].side == "SELL"

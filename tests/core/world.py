@@ -20,6 +20,15 @@ class World(Tape):
         other: World = pickle.loads(pickle.dumps(self))
         return other
 
+    def tick(self, ms: int = 100, **tick: Any) -> list[Record]:
+        """Time passes, and an account that has been read goes on being read: the same cash."""
+        out = super().tick(ms, **tick)
+        for name, account in self.state.plan.accounts.items() if self.reads_balance else ():
+            left = account.cash.left_micro
+            if left is not None and self.now_ms - account.cash.as_of_ms >= 10_000:
+                out += self.balance(format_micro(left), subject=name)
+        return out
+
     def account(self, name: str = "main") -> AccountState:
         return self.state.plan.accounts[name]
 
