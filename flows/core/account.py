@@ -171,8 +171,14 @@ class AccountState:
         return max(sellable - (doubt.gone_micro if doubt is not None else 0), 0)
 
     def invested(self) -> dict[Token, int]:
-        """Dollars at cost by token, fees and its orders' full reservations included."""
-        usd = {token: position.invested_micro for token, position in self.positions.items()}
+        """Dollars at cost by token, fees and its orders' full reservations included.
+
+        Shares without a cost that reports found count with the most they may have cost.
+        """
+        usd = {
+            token: position.invested_micro + position.unpriced_usd_micro
+            for token, position in self.positions.items()
+        }
         for order in self.unended():
             usd[order.token] = usd.get(order.token, 0) + order.reserved_usd_micro
         return usd

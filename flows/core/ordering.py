@@ -171,7 +171,7 @@ def _sized(question: Question, gap: Gap, market: Market, book: Book) -> Sized | 
         return size_sell(-gap.micro, sellable, bids, terms)
     sized = size_buy(gap.micro, asks, terms, _caps_left(question, gap, market))
     if isinstance(sized, Held):
-        return sized
+        return _with_unpriced(question.account, sized)
     return (
         gates.signal_gate(
             question.clock,
@@ -184,6 +184,14 @@ def _sized(question: Question, gap: Gap, market: Market, book: Book) -> Sized | 
         )
         or sized
     )
+
+
+def _with_unpriced(account: AccountState, held: Held) -> Held:
+    """A cap that bites may do so for shares that reports found; then the numbers say so."""
+    usd = sum(position.unpriced_usd_micro for position in account.positions.values())
+    if not usd or not held.reason.startswith("bound_cap"):
+        return held
+    return Held(held.reason, {**held.numbers, "unpriced_usd_micro": usd})
 
 
 def _terms(policy: PolicyDocument, market: Market, book: Book) -> Terms:

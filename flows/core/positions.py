@@ -39,36 +39,48 @@ class Fill:
 @dataclass(slots=True)
 class Sums:
     """What a token's fills add up to. cost is what the shares held cost on average, without the
-    fees of buying them, which are cost_fees; fees are all that were ever paid."""
+    fees of buying them, which are cost_fees; fees are all that were ever paid. priced: the shares
+    that cost is about; a sale of any others takes nothing out of it."""
 
     shares_micro: int = 0
+    priced_micro: int = 0
     confirmed_micro: int = 0
     cost_micro: int = 0
     realised_micro: int = 0
     fees_micro: int = 0
     cost_fees_micro: int = 0
 
-    def add(self, fill: Fill) -> None:
-        """Book one fill that did not fail."""
+    def add(self, fill: Fill, corrected_micro: int) -> None:
+        """Book one fill that did not fail; corrected: shares held besides, that no fill brought.
+
+        What is sold by hand was foreign as long as there was any (owned.py).
+        """
         self.fees_micro += fill.fee_micro
+        held = self.shares_micro + corrected_micro
+        self.shares_micro += fill.signed_micro
         if fill.side == "BUY":
-            self.shares_micro += fill.shares_micro
+            self.priced_micro += fill.shares_micro
             self.cost_micro += fill.cash_micro
             self.cost_fees_micro += fill.fee_micro
             if fill.status == "CONFIRMED":
                 self.confirmed_micro += fill.shares_micro
+            # A sale that was told before its buy has sold these.
+            self.realised_micro -= self._take(min(max(-held, 0), fill.shares_micro))
             return
-        out = self._part(self.cost_micro, fill.shares_micro)
-        self.cost_fees_micro -= self._part(self.cost_fees_micro, fill.shares_micro)
-        self.shares_micro -= fill.shares_micro
+        others = 0 if fill.own else max(held - self.priced_micro, 0)
         self.confirmed_micro -= fill.shares_micro
-        self.cost_micro -= out
-        self.realised_micro += fill.cash_micro - out
+        self.realised_micro += fill.cash_micro - self._take(max(fill.shares_micro - others, 0))
 
-    def _part(self, whole_micro: int, shares_micro: int) -> int:
-        if self.shares_micro <= 0 or shares_micro >= self.shares_micro:
-            return whole_micro
-        return whole_micro * shares_micro // self.shares_micro
+    def _take(self, shares_micro: int) -> int:
+        """Priced shares go, with their part of the cost, which is returned."""
+        taken = min(shares_micro, self.priced_micro)
+        if not taken:
+            return 0
+        out = self.cost_micro * taken // self.priced_micro
+        self.cost_fees_micro -= self.cost_fees_micro * taken // self.priced_micro
+        self.cost_micro -= out
+        self.priced_micro -= taken
+        return out
 
 
 @dataclass(slots=True)
@@ -81,6 +93,7 @@ class Position:
     sums: Sums = field(default_factory=Sums)
     owned: Owned = field(default_factory=Owned)
     corrected_micro: int = 0
+    opened_micro: int = 0
     settled_micro: int = 0
     settled_cost_micro: int = 0
     settled_fees_micro: int = 0
@@ -109,6 +122,17 @@ class Position:
         return self.unsettled_cost_micro + self.sums.cost_fees_micro - self.settled_fees_micro
 
     @property
+    def unpriced_usd_micro(self) -> int:
+        """The most that shares may have cost whose buy no feed told: 1 USD each, for caps alone.
+
+        Reports found them, so they are no fill with a price, and no result rests on this figure.
+        What an order in flight may have missed it still reserves; what is told twice has its cost.
+        """
+        drifted = self.corrected_micro - self.opened_micro
+        known = max(self.owned.missed_micro, 0) + max(self.owned.doubled_micro, 0)
+        return max(min(drifted - known, self.shares_micro), 0)
+
+    @property
     def settled_result_micro(self) -> int:
         """What a resolution made of the shares, less what they had cost."""
         return floor_mul(self.settled_micro, self.payout_micro) - self.settled_cost_micro
@@ -122,7 +146,7 @@ class Position:
     def book(self, key: str, fill: Fill) -> None:
         """Enter a fill for the first time."""
         self.fills[key] = fill
-        self.sums.add(fill)
+        self.sums.add(fill, self.corrected_micro)
         if fill.own:
             self.owned.traded(fill.signed_micro, self.shares_micro)
         self.owned.bound(self.shares_micro)
@@ -130,6 +154,8 @@ class Position:
     def correct(self, shares_micro: int, *, opening: bool, coming_micro: int) -> None:
         """Add what reports proved; coming: what our orders may still bring in its direction."""
         self.corrected_micro += shares_micro
+        self.opened_micro += shares_micro if opening else 0
+        self._sum_up()
         if not opening:
             unconfirmed = sum(
                 fill.shares_micro
@@ -157,13 +183,17 @@ class Position:
         """A booked fill was confirmed, or failed: then it is as if it had never been."""
         fill, ends = self.fills[key], self.fills[key].status not in FINAL
         fill.status = status
-        self.sums = replace(self.base)
-        for each in self.fills.values():
-            if each.status != "FAILED":
-                self.sums.add(each)
+        self._sum_up()
         if fill.own and ends:
             self.owned.settled(fill.signed_micro, status == "CONFIRMED", self.shares_micro)
         self.owned.bound(self.shares_micro)
+
+    def _sum_up(self) -> None:
+        """The sums anew from the fills, so that nothing rests on when what became known."""
+        self.sums = replace(self.base)
+        for each in self.fills.values():
+            if each.status != "FAILED":
+                self.sums.add(each, self.corrected_micro)
 
     def forget(self, before_ms: int) -> list[str]:
         """Move fills that are final and old into the base; their identities are returned.
@@ -179,7 +209,7 @@ class Position:
             fill = self.fills.pop(key)
             self.forgotten_ms = max(self.forgotten_ms, fill.venue_ms)
             if fill.status != "FAILED":
-                self.base.add(fill)
+                self.base.add(fill, self.corrected_micro)
         return gone
 
 
