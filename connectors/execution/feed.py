@@ -5,6 +5,7 @@ loop. Offsets on `orders` are committed by hand, with the tape offset to begin a
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +22,8 @@ from schemas.codec import UndecodableRecord, decode, encode, headers, unseal
 from schemas.records.base import Record
 from schemas.records.journal import OrderRequested
 
+log = logging.getLogger("truecopy.execution")
+
 READ_MAX: Final = 1_000
 READ_WAIT_S: Final = 0.05
 COMMIT_EVERY_S: Final = 0.2
@@ -28,18 +31,39 @@ OPEN_MAX: Final = 5_000
 """Orders taken up at a time; the flow has one working order per token, so this is never reached."""
 
 
+BEGINNING: Final = Position(offset=0, n=0, tape=0)
+
+
 class _Note(msgspec.Struct, frozen=True):
-    """Metadata of a commit on orders."""
+    """Metadata of a commit on orders; tape_id: the tape whose orders these were."""
 
     n: int
     tape: int
+    tape_id: str = ""
 
 
-def position_of(committed: Committed | None) -> Position:
-    """Where to begin: the committed position, or the beginning of both topics."""
+def position_of(committed: Committed | None, tape_id: str) -> Position:
+    """Where to begin: the committed position, or the beginning of both topics.
+
+    A position of another tape (topics made anew under the same names) or without a readable note
+    is none of ours: by it orders would be skipped. From the beginning none is, whatever was done:
+    an order that was signed is found signed on the tape, one that is too old expires.
+    """
     if committed is None:
-        return Position(offset=0, n=0, tape=0)
-    note = msgspec.json.decode(committed.metadata.encode(), type=_Note)
+        return BEGINNING
+    try:
+        note = msgspec.json.decode(committed.metadata.encode(), type=_Note)
+    except msgspec.DecodeError:
+        note = None
+    if note is None or note.tape_id != tape_id:
+        found = "no note" if note is None else f"tape {note.tape_id!r}"
+        log.warning(
+            "orders_position=%d state=not_ours has=%r tape=%r action='read from the beginning'",
+            committed.offset,
+            found,
+            tape_id,
+        )
+        return BEGINNING
     return Position(offset=committed.offset, n=note.n, tape=note.tape)
 
 
@@ -186,8 +210,14 @@ class Commits:
     """Keeps the committed position on orders at the oldest open order."""
 
     def __init__(
-        self, offsets: Threaded[GroupOffsets], place: Place, backlog: Backlog, mirror: Mirror
+        self,
+        offsets: Threaded[GroupOffsets],
+        place: Place,
+        backlog: Backlog,
+        mirror: Mirror,
+        tape_id: str,
     ) -> None:
+        self._tape_id = tape_id
         self._offsets = offsets
         self._place = place
         self._backlog = backlog
@@ -205,7 +235,7 @@ class Commits:
         position = self._backlog.position()
         if position == self._written:
             return
-        note = msgspec.json.encode(_Note(n=position.n, tape=position.tape)).decode()
+        note = msgspec.json.encode(_Note(position.n, position.tape, self._tape_id)).decode()
         topic, partition = self._place
         await self._offsets.call(lambda o: o.commit(topic, partition, position.offset, note))
         self._written = position

@@ -45,7 +45,7 @@ from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader, Place, Row, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
-from connectors.kafka.tape import other_fills, tape_began_ms
+from connectors.kafka.tape import other_fills, tape_id
 from schemas.records.base import Account, Intent, Wallet
 from schemas.records.journal import OrderRequested
 from schemas.settings import Settings
@@ -78,7 +78,8 @@ async def run_execution(
     jobs: list[Job] = [producer.keep_polling, said.watch]
     async with AsyncExitStack() as stack:
         stack.enter_context(said.telemetry.served(wiring.health))
-        if not await _fits(wiring.kafka, trading_live, stop):
+        tape_named = await _fits(wiring.kafka, trading_live, stop)
+        if tape_named is None:
             return
         # It reads nothing and is only asked where the tape ends, so it never waits behind a read.
         ends = await _reader(wiring.kafka, {}, stack)
@@ -103,20 +104,21 @@ async def run_execution(
             mirror = Mirror(PRODUCER, [paper.ledger.observe])
             paper.attach(mirror)
             jobs.append(paper.run)
-        await _run(wiring, backend, mirror, outside, said, producer, jobs, glance, stop, stack)
+        tape_of = (tape_named, mirror)
+        await _run(wiring, backend, tape_of, outside, said, producer, jobs, glance, stop, stack)
 
 
-async def _fits(kafka: KafkaWiring, live: bool, stop: asyncio.Event) -> bool:
-    """Wait for the tape's beginning, before anything is opened or written; False if stopped.
+async def _fits(kafka: KafkaWiring, live: bool, stop: asyncio.Event) -> str | None:
+    """Wait for the tape's beginning, before anything is opened or written; None if stopped.
 
-    Raises NotPermitted if fills of the other kind stand on it.
+    The tape's id. Raises NotPermitted if fills of the other kind stand on it.
     """
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=kafka.fetch_wait_ms)
     place, halted = _place(kafka, "tape"), threading.Event()
 
-    def look() -> str:
-        tape_began_ms(config, place, halted)
-        return other_fills(config, place, halted, live=live)
+    def look() -> tuple[str, str]:
+        named = tape_id(config, place, halted)
+        return named, other_fills(config, place, halted, live=live)
 
     looking = asyncio.create_task(asyncio.to_thread(look))
     stopping = asyncio.create_task(stop.wait())
@@ -126,18 +128,18 @@ async def _fits(kafka: KafkaWiring, live: bool, stop: asyncio.Event) -> bool:
         halted.set()
         stopping.cancel()
     try:
-        refused = await looking
+        named, refused = await looking
     except WaitEnded:
-        return False
+        return None
     if refused:
         raise NotPermitted(f"{refused}. See RUNBOOK.md#live-refused")
-    return True
+    return named
 
 
 async def _run(
     wiring: Wiring,
     backend: Backend,
-    mirror: Mirror,
+    tape_of: tuple[str, Mirror],
     outside: Outside,
     said: Said,
     producer: Producer,
@@ -147,10 +149,11 @@ async def _run(
     stack: AsyncExitStack,
 ) -> None:
     tape, orders = _place(wiring.kafka, "tape"), _place(wiring.kafka, "orders")
+    tape_named, mirror = tape_of
     group = f"truecopy-{wiring.execution.producer}"
     offsets = Threaded(lambda: GroupOffsets(wiring.kafka.bootstrap, group))
     await stack.enter_async_context(offsets)
-    start = position_of(await offsets.call(lambda o: o.committed(*orders)))
+    start = position_of(await offsets.call(lambda o: o.committed(*orders)), tape_named)
     # The paper ledger is the fold of the whole tape; live needs what is still open, no more.
     mirror.position = 0 if backend.name == "paper" else start.tape
     kinds = ledger.KINDS | {"Tick"}
@@ -173,7 +176,7 @@ async def _run(
         backend=backend, mirror=mirror, rules=rules, workers=execution.workers, outside=outside
     )
     backlog = Backlog(start)
-    commits = Commits(offsets, orders, backlog, mirror)
+    commits = Commits(offsets, orders, backlog, mirror, tape_named)
     workers = Workers(sink, backlog, backend.accounts, stop)
     orders_reader = await _reader(wiring.kafka, {orders: start.offset}, stack)
     taking = OrdersFeed(orders_reader, start, backlog, workers.take, on_end=said.orders_read)

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.kafka.consumer import BEGINNING, PartitionReader, Place, WaitEnded
+from connectors.kafka.consumer import BEGINNING, PartitionReader, Place, Row, WaitEnded
 from schemas import codec
-from schemas.records.system import ConnectorStarted
+from schemas.records.system import ConnectorStarted, Genesis
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.2
@@ -23,11 +23,24 @@ def tape_began_ms(config: Mapping[str, Any], place: Place, stop: threading.Event
 
     Raises WaitEnded once stop is set.
     """
+    return _oldest(config, place, stop).timestamp_ms
+
+
+def tape_id(config: Mapping[str, Any], place: Place, stop: threading.Event) -> str:
+    """Which tape this is, by the Genesis it begins with; '' if it begins with something else.
+
+    An empty tape is waited for. Raises WaitEnded once stop is set.
+    """
+    record = codec.decode(_oldest(config, place, stop).value)
+    return record.tape_id if isinstance(record, Genesis) else ""
+
+
+def _oldest(config: Mapping[str, Any], place: Place, stop: threading.Event) -> Row:
     with PartitionReader(config, {place: BEGINNING}, name="tape-began", stop=stop) as reader:
         said = False
         while not stop.is_set():
             if rows := reader.read(1, LOOK_S):
-                return rows[0].timestamp_ms
+                return rows[0]
             if not said:
                 LOG.warning("tape=%s/%d state=empty fix='truecopy policy apply'", *place)
                 said = True

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.execution.feed import position_of
 from connectors.execution.intake import Backlog, Intake, OrdersDiverged, Position
+from connectors.kafka.offsets import Committed
 from schemas.records.base import Intent
 
 
@@ -64,3 +66,23 @@ def test_whatever_order_they_end_in_nothing_open_is_ever_behind_the_position(
         still.discard(k)
         assert backlog.position().n == min(still, default=6)
     assert len(backlog) == 0
+
+
+@pytest.mark.parametrize(
+    ("note", "begins"),
+    [
+        ('{"n":7,"tape":40,"tape_id":"mine"}', Position(offset=9, n=7, tape=40)),
+        ('{"n":7,"tape":40,"tape_id":"other"}', Position(offset=0, n=0, tape=0)),
+        ('{"n":7,"tape":40}', Position(offset=0, n=0, tape=0)),
+        ("", Position(offset=0, n=0, tape=0)),
+    ],
+)
+def test_a_position_of_another_tape_or_of_none_is_begun_from_the_beginning(
+    note: str, begins: Position
+) -> None:
+    """Topics made anew under the same names keep the group's position: it would skip orders."""
+    assert position_of(Committed(9, note), "mine") == begins
+
+
+def test_a_group_without_a_position_begins_at_the_beginning() -> None:
+    assert position_of(None, "mine") == Position(offset=0, n=0, tape=0)

@@ -133,7 +133,7 @@ async def run_execution(
     """Execution, as connectors.execution.run puts it together, on the world's exchange."""
     execution, tape, orders = settings.wiring.execution, ("tape", 0), ("orders", 0)
     offsets = SimOffsets(broker, f"truecopy-{execution.producer}")
-    start = position_of(await offsets.call(lambda o: o.committed(*orders)))
+    start = position_of(await offsets.call(lambda o: o.committed(*orders)), TAPE_ID)
     mirror = Mirror("execution")
     mirror.position = start.tape
     reader = SimReader(broker, "tape", start.tape)
@@ -164,7 +164,7 @@ async def run_execution(
         backend=backend, mirror=mirror, rules=rules, workers=execution.workers, outside=outside
     )
     backlog = Backlog(start)
-    commits = Commits(offsets, orders, backlog, mirror)  # type: ignore[arg-type]
+    commits = Commits(offsets, orders, backlog, mirror, TAPE_ID)  # type: ignore[arg-type]
     workers = Workers(sink, backlog, backend.accounts, asyncio.Event())
     orders_reader = SimReader(broker, "orders", start.offset)
     taking = OrdersFeed(orders_reader, start, backlog, workers.take)  # type: ignore[arg-type]
@@ -293,3 +293,4 @@ class Flow:
 
 
 ACCOUNT = Account("main")
+TAPE_ID = "sim"
