@@ -123,6 +123,23 @@ def check_policy(policy: PolicyDocument) -> PolicyDocument:
     return policy
 
 
+def check_served(policy: PolicyDocument) -> PolicyDocument:
+    """The same policy, or PolicyError if one shard's processes could not serve all of it.
+
+    The decisions keep any number of accounts apart. The account connector and execution serve one:
+    the feeds of one account would vouch for another's, and an order that nobody signs keeps its
+    token for ever.
+    """
+    names = [account.name for account in policy.accounts]
+    if len(names) > 1:
+        raise PolicyError(
+            f"policy.accounts: {', '.join(names)} stand in one shard, and its processes serve one "
+            "account. Give each account settings and a shard of its own (kafka.shard; "
+            "docs/deploy.md, Scaling)"
+        )
+    return policy
+
+
 def _check_account(account: AccountPolicy) -> None:
     where = f"policy.accounts[{account.name}]"
     if not account.name or not account.name.replace("-", "").replace("_", "").isalnum():

@@ -46,6 +46,7 @@ from connectors.kafka.consumer import PartitionReader, Place, Row, WaitEnded
 from connectors.kafka.offsets import GroupOffsets
 from connectors.kafka.producer import Producer
 from connectors.kafka.tape import other_fills, tape_id
+from schemas.policy import PolicyError, check_served
 from schemas.records.base import Account, Intent, Wallet
 from schemas.records.journal import OrderRequested
 from schemas.settings import Settings
@@ -70,6 +71,10 @@ async def run_execution(
     """Run until `stop`. What ends it early is raised, by name; NotPermitted before it begins."""
     wiring = settings.wiring
     trading_live = check_permission(wiring, live=live)
+    try:
+        check_served(settings.policy)
+    except PolicyError as error:
+        raise NotPermitted(str(error)) from error
     producer = Producer(producer_config(wiring.kafka.bootstrap), name="execution")
     tape = _place(wiring.kafka, "tape")
     stopped = Path(wiring.execution.stop_file).exists

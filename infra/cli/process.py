@@ -20,6 +20,7 @@ from connectors.telemetry.server import Telemetry
 from infra.cli.lazy import LazySettings
 from infra.cli.served import served
 from infra.tape import NoTape, apply_policy, genesis
+from schemas.policy import PolicyError, check_served
 from schemas.settings import Settings, SettingsError
 from schemas.wiring import KafkaWiring
 
@@ -45,6 +46,10 @@ def policy_apply(settings: Callable[[], Settings]) -> None:
     from infra.words import standing
 
     loaded = settings()
+    try:
+        check_served(loaded.policy)
+    except PolicyError as error:
+        raise click.ClickException(str(error)) from error
     found, appended = apply_policy(loaded.wiring.kafka, loaded.policy)
     click.echo(f"policy v{found.version} {'appended' if appended else 'is in force already'}")
     for line in overlay_lines(standing(loaded.wiring.kafka)):

@@ -23,6 +23,7 @@ from infra.tape import NoTape, apply_policy
 from infra.topics import TopicsRefused
 from infra.topics import apply as apply_topics
 from schemas import codec
+from schemas.policy import PolicyError, check_served
 from schemas.records.system import Policy
 from schemas.settings import Settings
 from schemas.wiring import HealthWiring, KafkaWiring, Wiring
@@ -66,13 +67,17 @@ def check_mode(wiring: Wiring, *, live: bool) -> None:
 
 
 def check_accounts(settings: Settings, *, live: bool) -> None:
-    """There is somebody to trade for, and live that is the account whose key is used."""
+    """There is one account to trade for, and live that is the one whose key is used."""
     names = [account.name for account in settings.policy.accounts]
     if not names:
         raise RunRefused(
             "policy.accounts is empty, so nobody would be followed; `truecopy init` writes a "
             "settings file, `truecopy --config FILE run` uses it"
         )
+    try:
+        check_served(settings.policy)
+    except PolicyError as error:
+        raise RunRefused(str(error)) from error
     if live and settings.wiring.account.account not in names:
         raise _refused(
             f"account.account is {settings.wiring.account.account!r}, but policy.accounts has "

@@ -225,6 +225,25 @@ def test_a_command_refuses_what_the_decisions_would_refuse(shard: Shard) -> None
     assert len(list(rows_now(shard.kafka, "tape", 0))) == len(shard.world.tape)
 
 
+def test_a_policy_of_two_accounts_is_not_put_on_the_tape(shard: Shard) -> None:
+    """Nobody would serve the second, and the first's feeds would vouch for it."""
+    settings = shard.folder / "two.toml"
+    settings.write_text(
+        f"""
+        [[policy.accounts]]
+        name = "main"
+        wallet = "{OWN}"
+        [[policy.accounts]]
+        name = "second"
+        wallet = "{OTHER}"
+        """
+    )
+    answer = shard.said("--config", str(settings), "policy", "apply")
+    assert answer.exit_code == 1
+    assert "policy.accounts: main, second stand in one shard" in answer.output
+    assert len(list(rows_now(shard.kafka, "tape", 0))) == len(shard.world.tape)
+
+
 def test_applying_a_policy_names_the_words_that_win_over_it(shard: Shard) -> None:
     settings = shard.folder / "settings.toml"
     settings.write_text(

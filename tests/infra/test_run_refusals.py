@@ -122,6 +122,17 @@ def test_without_an_account_to_trade_for_init_is_named(live: Callable[..., Setti
         check_accounts(live(account={"account": "other"}), live=True)
 
 
+def test_two_accounts_in_one_shard_are_refused_with_the_way_out(
+    live: Callable[..., Settings],
+) -> None:
+    made = live()
+    (first,) = made.policy.accounts
+    other = msgspec.structs.replace(first, name="second", wallet="0x" + "cd" * 20)
+    both = msgspec.structs.replace(made.policy, accounts=(first, other))
+    with pytest.raises(RunRefused, match=r"main, second stand in one shard.*a shard of its own"):
+        check_accounts(Settings(wiring=made.wiring, policy=both), live=True)
+
+
 def test_a_taken_health_port_of_a_process_that_would_run_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
