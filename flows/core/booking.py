@@ -181,6 +181,9 @@ def observe_audit(
         tokens: Iterable[str] = [*account.audit.rebuilt, *(r.token for r in waiting.report.rows)]
         skip = [token for token in tokens if markets.resolved(token)]  # type: ignore[arg-type]
         account.audit.judge(waiting, clock.now_ms, policy.account_report_lag_ms, skip)  # type: ignore[arg-type]
+        for token, position in account.positions.items():
+            if token not in account.audit.doubts:
+                position.owned.certain()
 
 
 def decide_audit(name: Account, account: AccountState) -> Iterator[Record]:
@@ -257,8 +260,9 @@ def evolve_settled(account: AccountState, event: journal.FillSettled, now_ms: in
 def evolve_contradicted(account: AccountState, event: journal.Alarm, now_ms: int) -> Token:
     """The token of a fill that ended both ways is in doubt; told again it is no news."""
     token = account.token_of_fill[event.detail]
-    account.positions[token].fills[event.detail].contradicted = True
-    account.audit.doubt(token, event.numbers["shares_micro"], now_ms)
+    signed = event.numbers["shares_micro"]
+    account.positions[token].contradict(event.detail, signed)
+    account.audit.doubt(token, signed, now_ms)
     return token
 
 

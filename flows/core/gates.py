@@ -126,7 +126,9 @@ def increase_gate(
     doubt = account.audit.doubts.get(token)
     if doubt is not None:
         age_ms = clock.now_ms - doubt.since_ms
-        return Held("settlement_contradicted", {"shares_micro": doubt.least_micro, "age_ms": age_ms})
+        return Held(
+            "settlement_contradicted", {"shares_micro": doubt.least_micro, "age_ms": age_ms}
+        )
     refusal = _balance_gate(clock, policy, account)
     if refusal is not None:
         return refusal
@@ -139,9 +141,7 @@ def increase_gate(
     return _reconcile_gate(clock, policy, account, token)
 
 
-def _balance_gate(
-    clock: FoldClock, policy: PolicyDocument, account: AccountState
-) -> Held | None:
+def _balance_gate(clock: FoldClock, policy: PolicyDocument, account: AccountState) -> Held | None:
     """Whether cash is known, by a feed that is fresh and a value that is: each may be old alone."""
     if account.cash.usd_micro is None:
         return Held("balance_unknown", {})

@@ -29,6 +29,8 @@ class Owned:
     confirmed_micro: int = 0
     missed_micro: int = 0
     doubled_micro: int = 0
+    regained_micro: int = 0
+    lost_micro: int = 0
 
     @property
     def sellable_micro(self) -> int:
@@ -67,6 +69,12 @@ class Owned:
         left = shares_micro - back
         # Below 0 one of our fills was taken out twice, or sold before its buy was told.
         mine = min(max(left, 0), max(-self.ours_micro, 0))
+        # Fills of ours that ended both ways: what reports say of them is a settlement late.
+        doubted = _overlap(self.regained_micro, left - mine) + _overlap(-self.lost_micro, left)
+        self.regained_micro -= max(doubted, 0)
+        self.lost_micro += min(doubted, 0)
+        self.confirmed_micro += doubted
+        mine += doubted
         still_coming = coming_micro - _overlap(coming_micro, self.missed_micro)
         missed = _overlap(still_coming, left - mine)
         self.missed_micro += missed
@@ -80,6 +88,15 @@ class Owned:
         What a fill of ours had brought twice goes; the rest was foreign from the first.
         """
         self.doubled_micro += _overlap(-self.doubled_micro, shares_micro)
+
+    def contradicted(self, signed_micro: int) -> None:
+        """A second end of a fill of ours would move what is held by so much."""
+        self.regained_micro += max(signed_micro, 0)
+        self.lost_micro += max(-signed_micro, 0)
+
+    def certain(self) -> None:
+        """Reports rule the second ends out."""
+        self.regained_micro = self.lost_micro = 0
 
     def concluded(self, held_micro: int) -> None:
         """No order of ours is in flight any more: what was missed was none of theirs."""

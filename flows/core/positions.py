@@ -146,7 +146,7 @@ class Position:
     def book(self, key: str, fill: Fill) -> None:
         """Enter a fill for the first time."""
         self.fills[key] = fill
-        self.sums.add(fill, self.corrected_micro)
+        self.sums.add(fill, max(self.corrected_micro, 0))
         if fill.own:
             self.owned.traded(fill.signed_micro, self.shares_micro)
         self.owned.bound(self.shares_micro)
@@ -188,12 +188,18 @@ class Position:
             self.owned.settled(fill.signed_micro, status == "CONFIRMED", self.shares_micro)
         self.owned.bound(self.shares_micro)
 
+    def contradict(self, key: str, signed_micro: int) -> None:
+        """A fill ended a second time, the other way: it stays booked, and is in doubt."""
+        self.fills[key].contradicted = True
+        if self.fills[key].own:
+            self.owned.contradicted(signed_micro)
+
     def _sum_up(self) -> None:
         """The sums anew from the fills, so that nothing rests on when what became known."""
         self.sums = replace(self.base)
         for each in self.fills.values():
             if each.status != "FAILED":
-                self.sums.add(each, self.corrected_micro)
+                self.sums.add(each, max(self.corrected_micro, 0))
 
     def forget(self, before_ms: int) -> list[str]:
         """Move fills that are final and old into the base; their identities are returned.
@@ -209,7 +215,7 @@ class Position:
             fill = self.fills.pop(key)
             self.forgotten_ms = max(self.forgotten_ms, fill.venue_ms)
             if fill.status != "FAILED":
-                self.base.add(fill, self.corrected_micro)
+                self.base.add(fill, max(self.corrected_micro, 0))
         return gone
 
 

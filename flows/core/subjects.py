@@ -254,7 +254,7 @@ class Subject:
         self.doubts[token] = Doubt(now_ms, least, known.gone_micro + max(-signed_micro, 0))
 
     def _dispel(self, token: Token, interval: Interval, from_ms: int) -> None:
-        """An agreement ends a doubt if it speaks of a time after it and rules the other word out."""
+        """An agreement asked well after it, and that rules the other word out, ends a doubt."""
         doubt = self.doubts.get(token)
         width = interval.high_micro - interval.low_micro
         if doubt is not None and from_ms >= doubt.since_ms and width < doubt.least_micro:

@@ -69,9 +69,7 @@ def test_a_sale_by_hand_counts_when_a_balance_shows_it() -> None:
 
 
 def answered(cash: Cash, report: str, usd: str) -> None:
-    cash.answer(
-        BalanceReport(report=report, subject="main", usd_micro=micro(usd), answered_ms=1)
-    )
+    cash.answer(BalanceReport(report=report, subject="main", usd_micro=micro(usd), answered_ms=1))
 
 
 def _balance(world: World, report: str, usd_micro: int) -> BalanceReport:
@@ -135,8 +133,8 @@ def test_nothing_is_bought_on_an_old_balance_and_sales_go_on(what: str, reason: 
     def on(ms: int) -> None:
         state = "down" if what == "down" else "up"
         feeds = None if what == "value" else world.stale("own_balance", state=state)
-        for _ in range(ms // 500):
-            world.tick(500, feeds=feeds)
+        for _ in range(ms // 100):
+            world.tick(100, feeds=feeds)
 
     world.reads_balance = what != "value"
     on(31_000)

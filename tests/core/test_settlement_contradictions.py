@@ -13,7 +13,7 @@ NAME = "settlement_contradicted"
 
 
 def contradicted(first: str, last: str, side: str = "BUY") -> World:
-    """An order's only fill ended as `first`, and then as `last`."""
+    """An order's only fill ended as `first`, and then as `last`, while nothing could be ordered."""
     world = World().begin() if side == "BUY" else holding()
     world.fills("500", **({"side": "SELL"} if side == "SELL" else {}))
     world.wait(2_000)
@@ -21,8 +21,12 @@ def contradicted(first: str, last: str, side: str = "BUY") -> World:
     world.signed(order, "0xo9")
     world.answered(order, order="0xo9", shares="50", usd="20")
     fill: dict[str, Any] = {"trade": "T9", "order": "0xo9"}
-    for status in ("MATCHED", first, last):
+    world.own_fill(order, "50", **fill)
+    world.epoch(state="ended", reason="echo_mismatch")
+    for status in (first, last):
         world.own_fill(order, "50", status=status, **fill)
+    world.epoch(n=2)
+    world.depth([("0.39", "1000")], [("0.40", "1000")], n=2)
     return world
 
 
@@ -70,7 +74,7 @@ def test_reports_that_show_the_shares_correct_them_and_nothing_is_bought() -> No
 
 def test_a_report_without_the_shares_lets_the_gap_be_bought() -> None:
     world = contradicted("FAILED", "CONFIRMED")
-    world.wait(2_500)
+    world.wait(5_000)
     world.report({})
     world.wait(1_500)
     assert len(world.requests()) == 2
@@ -124,3 +128,24 @@ def test_an_increase_waits_though_shares_are_held() -> None:
     assert world.hold() == NAME
     (held,) = [e for e in world.of(journal.OrderHeld) if e.reason == NAME]
     assert held.numbers["shares_micro"] == micro("50")
+
+
+@pytest.mark.parametrize("first", ["FAILED", "CONFIRMED"])
+def test_what_reports_decide_is_ours_whatever_else_the_account_holds(first: str) -> None:
+    """Shares that are there after all may be sold; of those that are not, none."""
+    last = "CONFIRMED" if first == "FAILED" else "FAILED"
+    world = contradicted(first, last)
+    order = world.requests()[0]
+    for status in ("MATCHED", "CONFIRMED"):
+        world.own_fill(order, "100", trade="hand", order="0xhand", status=status)
+    world.wait(3_000)
+    shown = "150" if first == "FAILED" else "100"
+    for _ in range(6):
+        world.report({UP: shown})
+        world.wait(3_000)
+    account = world.account()
+    assert world.held() == micro(shown)
+    ours = micro("50") if first == "FAILED" else 0
+    position = account.positions[UP]
+    assert (position.owned.ours_micro, position.owned.sellable_micro) == (ours, ours)
+    assert (position.owned.regained_micro, position.owned.lost_micro) == (0, 0)

@@ -103,7 +103,12 @@ class World:
     async def _main(self) -> None:
         venue = self.loop.create_task(self.town.run())
         self._append(
-            Genesis(tape_id=processes.TAPE_ID, schema=SCHEMA_VERSION, shard=0, accounts=(processes.ACCOUNT,))
+            Genesis(
+                tape_id=processes.TAPE_ID,
+                schema=SCHEMA_VERSION,
+                shard=0,
+                accounts=(processes.ACCOUNT,),
+            )
         )
         self._append(Policy(version=1, document=self.settings.policy))
         for name in ("flow", "public", "account", "execution"):
