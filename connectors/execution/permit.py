@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from connectors.execution.client_open import ApiCredentials
+from connectors.polymarket import credentials
 from schemas.wiring import VenueWiring, Wiring
 
 KEY_FILE: Final = "key file"
@@ -22,12 +21,6 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 class NotPermitted(ValueError):
     """This process may not start as it was asked to; names what is missing and the fix."""
-
-
-class _CredentialsFile(msgspec.Struct, forbid_unknown_fields=True):
-    apiKey: str  # noqa: N815 - the venue's own names
-    secret: str
-    passphrase: str
 
 
 def check_permission(wiring: Wiring, *, live: bool) -> bool:
@@ -87,14 +80,11 @@ def read_private(path: str, what: str) -> str:
 
 def read_credentials(path: str) -> ApiCredentials:
     """API credentials from their private file. Raises NotPermitted without quoting any."""
-    text = read_private(path, CREDENTIALS_FILE)
+    check_private(path, CREDENTIALS_FILE)
     try:
-        found = msgspec.json.decode(text.encode(), type=_CredentialsFile)
-    except msgspec.MsgspecError:
-        found = None
+        found = credentials.read_credentials(Path(path))
+    except credentials.CredentialsError as error:
+        found, why = None, str(error)
     if found is None:
-        raise NotPermitted(
-            f'credentials file {path} is not {{"apiKey", "secret", "passphrase"}}; '
-            "make it with `truecopy credentials`"
-        )
-    return ApiCredentials(api_key=found.apiKey, secret=found.secret, passphrase=found.passphrase)
+        raise NotPermitted(f"credentials file {why}")
+    return ApiCredentials(api_key=found.api_key, secret=found.secret, passphrase=found.passphrase)
