@@ -37,7 +37,6 @@ class Order:
     booked_usd_micro: int = 0
     fills: int = 0
     reason: str = ""
-    trades: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:

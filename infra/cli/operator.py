@@ -163,7 +163,7 @@ def halt(
 ) -> None:
     """No order, up or down, for an account, a leader's tokens, or a token, until it is resumed.
 
-    An order that was already asked for may still go within policy.order_ttl; the stop file
+    An order that was already asked for may still go within policy.order_ttl_ms; the stop file
     (execution.stop_file) stops that too, and works when Kafka does not.
     """
     wiring = settings().wiring
