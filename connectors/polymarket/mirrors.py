@@ -13,7 +13,7 @@ from connectors.polymarket.conflate import Conflator
 from connectors.polymarket.effects import Append, Effect, FetchBooks, Reconnect, RereadMarket
 from connectors.polymarket.subscribing import quarantined, resubscribe
 from connectors.polymarket.tracked import GRACE_MS, Check, TrackedBook
-from connectors.polymarket.wire import BadValue, epoch_ms, tick_micro
+from connectors.polymarket.wire import BadValue, stamp_ms, tick_micro
 from connectors.polymarket.wire_market import (
     Book,
     BookFrame,
@@ -95,7 +95,7 @@ class Mirrors:
         Everything the venue does goes through here, hence no call that a test of a field spares.
         """
         try:
-            as_of_ms = epoch_ms(frame.timestamp)
+            as_of_ms = stamp_ms(frame.timestamp, recv_ns)
         except BadValue as error:
             return self._all_broken(frame, str(error), recv_ns)
         effects: list[Effect] = []
@@ -168,6 +168,7 @@ class Mirrors:
         self._of_market.setdefault(frame.market, {})[frame.asset_id] = None
         tick = book.mirror.tick_micro
         try:
+            stamp_ms(frame.timestamp, recv_ns)
             installed = book.install_frame(frame)
         except BadValue as error:
             return self._broken(book, str(error), repr(frame), recv_ns)
@@ -189,7 +190,7 @@ class Mirrors:
         book.mirror.tick_micro = None  # if the new one cannot be read, REST has to say it
         try:
             book.mirror.tick_micro = tick_micro(frame.new_tick_size)
-            book.mirror.as_of_ms = max(book.mirror.as_of_ms, epoch_ms(frame.timestamp))
+            book.mirror.as_of_ms = max(book.mirror.as_of_ms, stamp_ms(frame.timestamp, recv_ns))
         except BadValue as error:
             return [*effects, *self._broken(book, str(error), repr(frame), recv_ns)]
         book.gate.terms.tick_size = frame.new_tick_size
@@ -220,6 +221,7 @@ class Mirrors:
 
     def _install(self, book: TrackedBook, answer: Book, recv_ns: int) -> list[Effect]:
         try:
+            stamp_ms(answer.timestamp, recv_ns)
             refusal = book.install_answer(answer)
         except BadValue as error:
             return self._broken(book, str(error), repr(answer), recv_ns)

@@ -26,6 +26,7 @@ SLOW_MS = 2_000
 WAIT_MS = 2_000
 """A request that awaits the budget for longer says that more is asked for than may leave."""
 LATENCIES_KEPT = 256
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +160,7 @@ def _path(url: str) -> str:
 
 
 def _whole(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0
+    """Seconds of a header, a day at most; 0 for what is no number."""
+    if text is None or not text.isdecimal():
+        return 0
+    return min(int(text), DAY_S) if len(text) <= len(str(DAY_S)) else DAY_S

@@ -115,6 +115,21 @@ def epoch_ms(text: str | int) -> int:
     return number * 1_000 if number < 100_000_000_000 else number
 
 
+STAMP_AHEAD_MS: Final = 5_000
+"""The furthest that a socket's stamp may be ahead of our clock; both clocks may be off by some."""
+
+
+def stamp_ms(text: str | int, recv_ns: int) -> int:
+    """The same of a frame received now. Raises BadValue for one that is yet to come.
+
+    Were it believed, everything after it would be late, and nothing late is checked.
+    """
+    at_ms = epoch_ms(text)
+    if at_ms > recv_ns // 1_000_000 + STAMP_AHEAD_MS:
+        raise BadValue(f"timestamp {text!r} is more than {STAMP_AHEAD_MS} ms ahead of our clock")
+    return at_ms
+
+
 def condition_id(text: str) -> Condition:
     """Condition id with 64 hex digits: 62-digit V2 ids are padded right (API reference 4.2)."""
     digits = text.lower().removeprefix("0x")

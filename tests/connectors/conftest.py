@@ -143,7 +143,7 @@ class Desk:
 
     def __init__(self, **settings: Any) -> None:
         numbers = iter(range(1, 1_000_000))
-        self.now_ms = 5_000_000
+        self.now_ms = 1_790_000_000_000
         self.session = MarketSession(
             ids=lambda: f"public-7.{next(numbers)}",
             **{

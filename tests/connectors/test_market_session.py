@@ -322,6 +322,25 @@ def test_an_impossible_change_is_quarantined_and_ends_its_own_tokens_epoch(
     assert [e.record.reason for e in effects if hasattr(e, "key")] == ["undecodable_change"]
 
 
+@pytest.mark.parametrize(
+    ("ahead_ms", "reasons"),
+    [(4_000, []), (6_000, ["undecodable_change"]), (10**13, ["undecodable_change"])],
+)
+def test_a_change_from_the_future_is_not_believed_and_makes_nothing_after_it_late(
+    desk: MakeDesk, venue: Any, ahead_ms: int, reasons: list[str]
+) -> None:
+    """Were its stamp taken, no later change would be held against the venue's quotes."""
+    heard = desk().open(UP).hear(venue.snapshot())
+    heard.taken()
+    before_ms = venue.now_ms
+    venue.now_ms += ahead_ms
+    frame = venue.change("BUY", "0.48", "5")
+    venue.now_ms = before_ms
+    heard.hear(frame)
+    records = [getattr(effect, "record", None) for effect in heard.taken()]
+    assert [each.reason for each in records if isinstance(each, BookEpoch)] == reasons
+
+
 def test_unknown_event_types_and_extra_keys_are_counted_not_feared(
     desk: MakeDesk, venue: Any
 ) -> None:

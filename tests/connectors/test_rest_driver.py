@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from connectors.polymarket.paging import Pages, read_listing, read_pages
-from connectors.polymarket.rest import Answer, Failed, Rest
+from connectors.polymarket.rest import Answer, Failed, Rest, _whole
 from connectors.polymarket.wire import Unreadable
 from tests.sim.clockwork import VirtualLoop, run_virtually
 
@@ -195,3 +195,8 @@ def test_a_wrong_setting_ends_the_process_with_its_name(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert "unknown key public.tick; did you mean tick_ms?" in ended.stderr
+
+
+def test_a_header_of_any_length_is_seconds_up_to_a_day() -> None:
+    texts = (None, "", "x", "-1", "7", "86399", "86401", "9" * 4_300)
+    assert [_whole(text) for text in texts] == [0, 0, 0, 0, 7, 86_399, 86_400, 86_400]
