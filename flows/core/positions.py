@@ -168,6 +168,7 @@ class Position:
     def take_back(self, shares_micro: int) -> None:
         """Undo this much of a correction: a fill that it stood for is booked itself."""
         self.corrected_micro += shares_micro
+        self._sum_up()
         self.owned.explained(shares_micro)
         self.owned.bound(self.shares_micro)
 
