@@ -167,8 +167,6 @@ def evolve(state: PlanState, event: Record) -> None:
             state.version = event.version
         case journal.PositionCorrected():
             _evolve_corrected(state, event)
-        case journal.Alarm():
-            booking.evolve_alarm(state.accounts, event)
         case journal.OrderRequested():
             account = state.accounts[event.account]
             progress.evolve_requested(account, event, state.markets)
@@ -196,6 +194,8 @@ def evolve(state: PlanState, event: Record) -> None:
                 state.accounts[account_name], event, state.clock.now_ms
             )
             state.touched[(account_name, token)] = None
+        case journal.Alarm():
+            booking.evolve_alarm(state.accounts, event)
         case journal.PositionSettled():
             booking.evolve_position_settled(state.accounts[event.account], event)
             state.touched[(event.account, event.token)] = None

@@ -99,6 +99,7 @@ def test_an_agreement_that_allows_the_other_word_too_ends_nothing() -> None:
     world.report({UP: "100"})
     world.wait(1_500)
     assert world.account().audit.doubts
+    world.own_fill(order, "50", status="CONFIRMED", trade="hand", order="0xhand")
     world.wait(4_000)
     world.report({UP: "100"})
     world.wait(1_500)
