@@ -51,6 +51,10 @@ sim: $(VENV)/dev.stamp ## simulated worlds that try to break it; SEEDS=10000 SEE
 sim-mutants: $(VENV)/dev.stamp ## known bugs planted one at a time: each must be caught
 	$(BIN)/python tests/sim/run_mutants.py $(MUTANTS)
 
+.PHONY: golden
+golden: $(VENV)/dev.stamp ## the golden digest again, after RULES was raised; GOLDEN=--same-rules, --tape
+	$(BIN)/python tests/golden/record.py $(GOLDEN)
+
 check: format-check lint types floors test ## format, lint, strict types, import floors, tests
 
 format: $(VENV)/dev.stamp ## write the house format

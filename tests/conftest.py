@@ -81,15 +81,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of a parallel run tells its controller which brokers it used."""
+    """A worker of a parallel run tells its controller what it used."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["kafka"] = list(session.config.stash[USED])
+        output["used"] = list(session.config.stash[USED])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    used = getattr(node, "workeroutput", {}).get("kafka", [])
+    used = getattr(node, "workeroutput", {}).get("used", [])
     node.config.stash[USED].update(dict.fromkeys(used))
 
 
@@ -97,12 +97,18 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     for line in config.stash[USED]:
-        terminalreporter.write_line(f"Kafka: {line}")
+        terminalreporter.write_line(line)
 
 
 def _mentioned(config: pytest.Config, broker: Broker, why: str = "") -> Broker:
-    config.stash[USED][f"{broker.kind}, {broker.version}{why}"] = None
+    config.stash[USED][f"Kafka: {broker.kind}, {broker.version}{why}"] = None
     return broker
+
+
+@pytest.fixture
+def summary_line(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line in the summary at the end: what of this machine a test has used."""
+    return lambda line: request.config.stash[USED].setdefault(line)
 
 
 def _quick_start() -> list[str]:

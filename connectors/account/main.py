@@ -206,6 +206,7 @@ async def _run(
             every_ms=wiring.tick_ms,
             clock_ns=time.time_ns,
             feeds=said.board.watching(account.feeds),
+            account=Account(wiring.account),
         )
         polls = [poll.run() for poll in account.polls.values()]
         await run_until(

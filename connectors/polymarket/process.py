@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from connectors.polymarket.outbox import Outbox
+from schemas.records.base import Account
 from schemas.records.system import FeedState, Tick
 
 LOG = logging.getLogger(__name__)
@@ -34,12 +35,15 @@ async def tick_forever(
     every_ms: int,
     clock_ns: Callable[[], int],
     feeds: Callable[[int], dict[str, FeedState]],
+    account: Account | None = None,
 ) -> None:
     """Append a Tick each interval, on the clock's own grid, so that a late one is not made up."""
     seq = 0
     while True:
         now_ms = clock_ns() // NS
-        record = Tick(producer=producer, seq=seq, now_ms=now_ms, feeds=feeds(now_ms))
+        record = Tick(
+            producer=producer, seq=seq, now_ms=now_ms, feeds=feeds(now_ms), account=account
+        )
         outbox.tape(record, producer)
         seq += 1
         await asyncio.sleep((every_ms - clock_ns() // NS % every_ms) / 1_000)

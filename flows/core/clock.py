@@ -12,7 +12,7 @@ time that every producer is behind (clocks that were wrong together, and then se
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from schemas.records.base import Record
+from schemas.records.base import Account, Record
 from schemas.records.journal import Alarm
 from schemas.records.system import FeedState, Tick
 
@@ -29,6 +29,7 @@ class Producer:
     """Newest Tick of one connector process: its time, its place among all Ticks, its feeds.
 
     ahead: how many Ticks in a row it has been further ahead than is believed; late: behind.
+    account: whose feeds they are, None: no account's own, or the shard's only one's.
     """
 
     now_ms: int
@@ -36,6 +37,7 @@ class Producer:
     feeds: dict[str, FeedState]
     ahead: int = 0
     late: int = 0
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class FoldClock:
         """Take a Tick in; time moves forward or stays."""
         self.ticks += 1
         known = self.producers.get(tick.producer)
-        told = Producer(tick.now_ms, self.ticks, tick.feeds)
+        told = Producer(tick.now_ms, self.ticks, tick.feeds, account=tick.account)
         self.producers[tick.producer] = told
         if self.now_ms and tick.now_ms - self.now_ms > jump_ms:
             told.ahead = known.ahead + 1 if known is not None else 1
@@ -98,11 +100,16 @@ class FoldClock:
         known = self.producers.get(producer)
         return known is not None and not known.ahead and self.now_ms - known.now_ms <= silence_ms
 
-    def feed_age_ms(self, name: str, silence_ms: int) -> int | None:
-        """Age of the newest data of a feed over its live producers; None if none of them is up."""
+    def feed_age_ms(self, name: str, silence_ms: int, account: Account | None = None) -> int | None:
+        """Age of the newest data of a feed over its live producers; None if none of them is up.
+
+        account: what another account's connector says does not count.
+        """
         best: int | None = None
         for key, producer in self.producers.items():
             feed = producer.feeds.get(name)
+            if account is not None and producer.account not in (None, account):
+                continue
             if feed is None or feed.state != "up" or not self.alive(key, silence_ms):
                 continue
             if feed.last_data_ms > 0:

@@ -92,12 +92,15 @@ def levels_gate(bids: Levels, asks: Levels) -> Held | None:
 
 
 def account_gate(
-    clock: FoldClock, policy: PolicyDocument, account: AccountState, token: Token
+    clock: FoldClock, policy: PolicyDocument, name: Account, account: AccountState, token: Token
 ) -> Held | None:
-    """Whether we know our own state well enough to send anything for this token."""
+    """Whether we know our own state well enough to send anything for this token.
+
+    The feed must be this account's: another's in the shard says nothing of our fills.
+    """
     if account.halted is not None:
         return Held("account_halted", {})
-    age_ms = clock.feed_age_ms(OWN_FEED, policy.producer_silence_ms)
+    age_ms = clock.feed_age_ms(OWN_FEED, policy.producer_silence_ms, name)
     if age_ms is None:
         return Held("account_feed_down", {})
     if age_ms > policy.account_feed_max_age_ms:

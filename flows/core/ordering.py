@@ -147,7 +147,9 @@ def _gated(question: Question, gap: Gap, market: Market | None) -> tuple[Market,
     book = gates.book_gate(question.clock, question.policy, question.markets, question.token)
     if isinstance(book, Held):
         return book
-    refusal = gates.account_gate(question.clock, question.policy, question.account, question.token)
+    refusal = gates.account_gate(
+        question.clock, question.policy, question.name, question.account, question.token
+    )
     if refusal is None and gap.micro > 0:
         refusal = gates.fee_gate(market) or gates.increase_gate(
             question.clock,

@@ -50,9 +50,13 @@ class FeedState(Part, frozen=True):
 
 
 class Tick(Record, frozen=True):
-    """The only clock of the decisions: every connector appends one each 100 ms."""
+    """The only clock of the decisions: every connector appends one each 100 ms.
+
+    account: whose feeds these are; None: no account's own, or the only one's of its shard.
+    """
 
     producer: str
     seq: int
     now_ms: int
     feeds: dict[str, FeedState]
+    account: Account | None = None

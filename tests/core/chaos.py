@@ -36,8 +36,9 @@ class LeaderFill:
 class Chaos(Venue):
     """Draws actions from one seed. truth: what the leaders hold, in whole shares."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, accounts: dict[str, str] = ACCOUNTS) -> None:
         super().__init__(seed)
+        self.accounts = accounts
         self.fills: list[LeaderFill] = []
         self.truth: dict[tuple[str, str], int] = {}
         self.up_cents = dict.fromkeys(MARKETS, 40)
@@ -45,11 +46,12 @@ class Chaos(Venue):
         self.live: dict[str, int] = {}
         self.over: set[str] = set()
         self.foreign: tuple[str, ...] = ("keep", "keep", "sell")
+        self.in_policy = 0.95
 
     def begin(self) -> "Chaos":
         """Policy, reports, balances, markets and books."""
         world = self.world
-        world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=tuple(ACCOUNTS)))
+        world.append(system.Genesis(tape_id="t", schema=1, shard=0, accounts=tuple(self.accounts)))
         world.tick()
         for wallet in LEADERS:
             for token in TOKENS:
@@ -200,7 +202,7 @@ class Chaos(Venue):
     def operator(self) -> None:
         """A word: mostly one that can be obeyed, and halts that are soon over."""
         chance, world = self.chance, self.world
-        account, leader = chance.choice([*ACCOUNTS, "nobody"]), chance.choice(LEADERS)
+        account, leader = chance.choice([*self.accounts, "nobody"]), chance.choice(LEADERS)
         scope, subject = chance.choice(
             [("account", account), ("leader", leader), ("token", chance.choice(TOKENS))]
         )
@@ -252,14 +254,14 @@ class Chaos(Venue):
                         for each in followed
                     ),
                 )
-                for name, wallet in ACCOUNTS.items()
-                if plain or chance.random() < 0.95
+                for name, wallet in self.accounts.items()
+                if plain or chance.random() < self.in_policy
             )
         )
 
     def reports(self) -> None:
         """True answers about one subject, or about all at the beginning."""
-        for account in ACCOUNTS:
+        for account in self.accounts:
             rows = {t: format_micro(n) for (a, t), n in self.ours.items() if a == account and n > 0}
             self.world.report(rows, subject=account)
             self.world.balance("5000", subject=account)

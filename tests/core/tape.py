@@ -46,6 +46,7 @@ class Tape:
     trades: int = 0
     silent: tuple[str, ...] = ()
     reads_balance: bool = True
+    producers: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(FEEDS))
     on_append: Callable[[Any, list[Record]], None] | None = None
 
     def append(self, record: Record) -> list[Record]:
@@ -67,7 +68,7 @@ class Tape:
         """Time passes: one Tick of every connector with all feeds fresh."""
         self.now_ms += ms
         out = []
-        for producer, owned in FEEDS.items():
+        for producer, owned in self.producers.items():
             self.seq += 1
             if producer in self.silent:
                 continue
@@ -75,8 +76,15 @@ class Tape:
                 name: system.FeedState(state="up", last_data_ms=self.now_ms) for name in owned
             }
             states |= {k: v for k, v in (feeds or {}).items() if k in owned}
+            whose = producer.partition("-")[2] or None
             out += self.append(
-                system.Tick(producer=producer, seq=self.seq, now_ms=self.now_ms, feeds=states)
+                system.Tick(
+                    producer=producer,
+                    seq=self.seq,
+                    now_ms=self.now_ms,
+                    feeds=states,
+                    account=whose,
+                )
             )
         return out
 

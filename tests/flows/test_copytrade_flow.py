@@ -25,6 +25,8 @@ from schemas import codec
 from schemas.records import journal, system
 from schemas.records.base import Record
 from schemas.records.summary import Summary
+from tests.golden.digests import TOPICS, digests
+from tests.golden.stand import lines, standing
 
 
 class Crash(Exception):
@@ -131,6 +133,20 @@ def test_batches_epochs_and_crashes_change_no_byte(
 ) -> None:
     written = run_flow(tape, tmp_path, batch=batch, epoch_ms=epoch_ms, crashes=crashes)
     assert written == folded(tape)
+
+
+@pytest.mark.parametrize(
+    ("batch", "epoch_ms", "crashes"),
+    [(1, 3, []), (7, 0, [300]), (64, 1, [120, 121, 500]), (1_000, 20, [400])],
+)
+def test_the_dataflow_gives_the_golden_digest(
+    tmp_path: Path, batch: int, epoch_ms: int, crashes: list[int]
+) -> None:
+    """The digest in the repository is that of the graph, too: see tests/golden."""
+    tape = [codec.decode(line) for line in lines()]
+    written = run_flow(tape, tmp_path, batch=batch, epoch_ms=epoch_ms, crashes=crashes)
+    found = digests(written[place] for place in sorted(written))
+    assert found == {topic: standing()[topic] for topic in TOPICS}
 
 
 def test_the_recorded_tape_holds_orders_a_reversal_and_a_sell(tape: list[Record]) -> None:

@@ -116,6 +116,7 @@ async def run_account(
         every_ms=wiring.tick_ms,
         clock_ns=clock_ns,
         feeds=account.feeds,
+        account=Account(wiring.account),
     )
     polls = [poll.run() for poll in account.polls.values()]
     await run_until(asyncio.Event(), [ticks, account.channel.run(), *polls])
