@@ -5,7 +5,6 @@ import pytest
 from schemas.records import journal
 from tests.core.shards import ACCOUNTS, Trio, alone, end_state, told_of
 
-
 SEEDS = range(6)
 
 
