@@ -1,13 +1,14 @@
 """`make sim-mutants`: each planted bug must be caught, and the same seeds be clean without it.
 
-Prints the table (mutant, invariant or rule test, seed, step) and, with --markdown, the same for
-ARCHITECTURE.md. Exit 1 if a mutant lives or an unmutated world breaks.
+Prints the table (mutant, invariant or rule test, seed, step); --write puts it into ARCHITECTURE.md
+between its markers if all went well. Exit 1 if a mutant lives or a world without one breaks.
 """
 
 import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,8 @@ from rich.table import Table  # noqa: E402
 from tests.sim import campaign, mutants_acting, mutants_seeing  # noqa: E402
 from tests.sim.mutants import MUTANTS, Mutant  # noqa: E402
 
+DOCUMENT = ROOT / "ARCHITECTURE.md"
+BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
 AT_A_TIME = 4
 BY_THE_SIMULATOR = 20
 PARTS = mutants_seeing, mutants_acting
@@ -51,9 +54,11 @@ class Caught:
 @click.option("--base", default=0, show_default=True, help="first seed")
 @click.option("--processes", default=os.cpu_count() or 1, show_default=True)
 @click.option("--only", default="", help="names of mutants, separated by commas")
-@click.option("--markdown", is_flag=True, help="the table for ARCHITECTURE.md")
-def main(seeds: int, base: int, processes: int, only: str, markdown: bool) -> None:
+@click.option("--write", is_flag=True, help="put the table into ARCHITECTURE.md")
+def main(seeds: int, base: int, processes: int, only: str, write: bool) -> None:
     """Plant each bug and see what catches it."""
+    if write and only:
+        raise click.UsageError("--write wants the whole table: leave --only out")
     console = Console()
     names = only.split(",") if only else list(MUTANTS)
     caught = []
@@ -63,7 +68,7 @@ def main(seeds: int, base: int, processes: int, only: str, markdown: bool) -> No
         console.print("  ".join(found.cells()), highlight=False, soft_wrap=True)
     worlds = range(base, base + 1 + max((c.seed or base) - base for c in caught))
     broken = [o for o in campaign.run_many(worlds, processes=processes) if o.broken]
-    console.print(_markdown(caught) if markdown else _table(caught), soft_wrap=markdown)
+    console.print(_table(caught))
     lives = [c.mutant.name for c in caught if not c.by]
     by_simulator = sum(c.seed is not None for c in caught)
     console.print(
@@ -74,7 +79,10 @@ def main(seeds: int, base: int, processes: int, only: str, markdown: bool) -> No
     for outcome in broken:
         console.print(campaign.failure_text(outcome), highlight=False, soft_wrap=True)
     few = not only and by_simulator < BY_THE_SIMULATOR
-    sys.exit(1 if lives or broken or few else 0)
+    bad = bool(lives or broken or few)
+    if write and not bad:
+        DOCUMENT.write_text(written_into(DOCUMENT.read_text(), caught, base))
+    sys.exit(bad)
 
 
 def hunt(mutant: Mutant, seeds: range, processes: int) -> Caught:
@@ -117,11 +125,26 @@ def _table(caught: list[Caught]) -> Table:
     return table
 
 
+def written_into(document: str, caught: list[Caught], base: int) -> str:
+    """The document with this table between its markers."""
+    before, _, rest = document.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    assert found, f"{DOCUMENT.name} has no place for the table: {BEGIN} ... {END}"
+    said = f"Run of {datetime.now(UTC):%Y-%m-%d}, seeds from {base} on."
+    return f"{before}{BEGIN}\n{said}\n\n{_markdown(caught)}\n{END}{after}"
+
+
 def _markdown(caught: list[Caught]) -> str:
-    rows = ["| " + " | ".join(each.cells()) + " |" for each in caught]
+    rows = ["| " + " | ".join(_marked(each)) + " |" for each in caught]
     return "\n".join(
         ["| mutant | the bug | caught by | seed | step |", "|---|---|---|---|---|", *rows]
     )
+
+
+def _marked(each: Caught) -> list[str]:
+    """Cells with the invariant or test set as code."""
+    name, what, by, *where = each.cells()
+    return [name, what, f"`{by}`", *where]
 
 
 if __name__ == "__main__":

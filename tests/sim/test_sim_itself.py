@@ -78,3 +78,11 @@ def test_there_are_at_least_25_mutants_and_each_leaves_no_trace() -> None:
         with mutant.planted():
             pass
         assert [getattr(owner, name) for owner, name in places] == before
+
+
+def test_the_table_of_what_catches_which_mutant_stands_in_the_architecture() -> None:
+    """Written by `make sim-mutants MUTANTS=--write`, between its markers; no row is missing."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = text.partition("<!-- mutants: begin -->")[2].partition("<!-- mutants: end -->")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert rows == ["mutant", *MUTANTS]
