@@ -1,14 +1,15 @@
 """Ledger: what the events alone say, kept beside the fold and compared after every record."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from flows.core.account import shares_of
 from flows.core.sizing import band
 from schemas.codec import chain_hash, unseal
-from schemas.records import journal
+from schemas.records import journal, own
 from schemas.records.base import Record
-from schemas.units import ceil_mul
+from tests.core.costs import Fill, cost_of, spent_on, with_fee
 from tests.core.world import WORKING_STATES, World
 
 MIN_UNKNOWN = 5_000_000
@@ -27,9 +28,15 @@ class Ledger:
     holds: dict[Place, str] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     requests: dict[str, journal.OrderRequested] = field(default_factory=dict)
+    paid: dict[str, Fill] = field(default_factory=dict)
+    booked: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    cash: dict[str, tuple[int, int]] = field(default_factory=dict)
     checked: int = 0
 
     def __call__(self, world: World, events: list[Record]) -> None:
+        self.told(world.tape[-1])
         for event in events:
             self.take(world, event)
         self.check(world)
@@ -40,6 +47,9 @@ class Ledger:
                 signed = event.shares_micro if event.side == "BUY" else -event.shares_micro
                 assert event.trade not in self.fills, "a fill was booked twice"
                 self.fills[event.trade] = ((event.account, event.token), signed)
+                self.paid[event.trade] = Fill(signed, event.cash_micro, event.fee_micro)
+                if event.intent is not None:
+                    self.booked[event.intent] = self.booked.get(event.intent, 0) + event.cash_micro
             case journal.FillSettled(status="FAILED"):
                 del self.fills[event.trade]
             case journal.FillSettled():
@@ -63,6 +73,8 @@ class Ledger:
                 self.requested(world, event)
             case journal.OrderProgress():
                 self.states[event.intent] = event.state
+                if event.state == "accepted" and event.usd_micro is not None:
+                    self.accepted[event.intent] = event.usd_micro
 
     @staticmethod
     def add(sums: dict[Place, int], subject: str, event: Any) -> None:
@@ -103,16 +115,48 @@ class Ledger:
             assert event.shares_micro <= min(-event.gap_micro, self.sellable(place))
             return
         assert event.shares_micro <= event.gap_micro
-        account = world.account(event.account)
-        terms = account.policy
-        market = world.state.plan.markets.of(event.token)
-        fee = ceil_mul(event.budget_micro, market.meta.fee_rate_micro)
-        assert event.budget_micro + fee <= terms.cap_trade_usd_micro
-        invested = account.invested()
-        in_market = sum(invested.get(o.token, 0) for o in market.meta.outcomes)
-        assert in_market <= terms.cap_market_usd_micro
+        terms = world.account(event.account).policy
+        markets = world.state.plan.markets
+        there = [outcome.token for outcome in markets.of(event.token).meta.outcomes]
+        rate = markets.of(event.token).meta.fee_rate_micro
+        assert with_fee(event.budget_micro, rate) <= terms.cap_trade_usd_micro
+        invested = {t: self.invested((event.account, t), rate) for t in markets.condition_of}
+        assert sum(invested[token] for token in there) <= terms.cap_market_usd_micro
         assert sum(invested.values()) <= terms.cap_account_usd_micro
-        assert account.available_cash_micro() >= 0
+        usd, spent_before = self.cash[event.account]
+        left = usd - (self.spent(event.account) - spent_before)
+        assert left >= sum(self.reserved((event.account, t), rate) for t in markets.condition_of)
+
+    def invested(self, place: Place, rate_micro: int) -> Fraction:
+        """Dollars at average cost, fees included, and all that orders may still spend."""
+        live = [
+            fill for trade, fill in self.paid.items() if self.fills.get(trade, ("",))[0] == place
+        ]
+        cost = Fraction(0) if place in self.settled else cost_of(live)
+        return cost + self.reserved(place, rate_micro)
+
+    def reserved(self, place: Place, rate_micro: int) -> int:
+        """What the token's open buys may still spend, their fees included."""
+        found = 0
+        for intent, request in self.requests.items():
+            mine = (request.account, request.token) == place and request.side == "BUY"
+            if mine and self.states[intent] in WORKING_STATES:
+                most = self.accepted.get(intent, request.budget_micro)
+                found += with_fee(max(most - self.booked.get(intent, 0), 0), rate_micro)
+        return found
+
+    def spent(self, account: str) -> int:
+        """Dollars that left an account for fills that did not fail, less what sales fetched."""
+        live = {trade for trade, (place, _) in self.fills.items() if place[0] == account}
+        return spent_on(fill for trade, fill in self.paid.items() if trade in live)
+
+    def told(self, record: Record) -> None:
+        """What a tape record says of our cash."""
+        match record:
+            case own.ReportAsked(about="balance"):
+                self.asked[record.report] = self.spent(record.subject)
+            case own.BalanceReport() if record.report in self.asked:
+                self.cash[record.subject] = (record.usd_micro, self.asked[record.report])
 
     def check(self, world: World) -> None:
         """What must hold after every record."""

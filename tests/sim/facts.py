@@ -6,11 +6,12 @@ these with what the fold believes. Kept deliberately naive.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from schemas.records import journal, market, own, system
 from schemas.records.base import Intent, Record
-from schemas.units import ceil_mul
+from tests.core.costs import Fill, cost_of, spent_on, taker_fee, with_fee
 
 PROOFS = {
     "expired": "OrderExpired",
@@ -42,14 +43,24 @@ class OwnFacts:
     proofs: dict[Intent, set[str]] = field(default_factory=lambda: defaultdict(set))
     signed: dict[str, Intent] = field(default_factory=dict)
     accepted: dict[Intent, int] = field(default_factory=dict)
+    accepted_shares: dict[Intent, int] = field(default_factory=dict)
+    paid: dict[Key, Fill] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    asked: dict[str, int] = field(default_factory=dict)
+    cash: tuple[int, int] | None = None
 
-    def take(self, record: Record) -> None:
-        """A tape record."""
+    def take(self, record: Record, schedules: dict[str, tuple[int, int]]) -> None:
+        """A tape record. schedules: rate and exponent of the fee of each token known so far."""
         match record:
             case own.OwnFill():
                 key = Key(record.trade, record.order)
                 sign = 1 if record.side == "BUY" else -1
                 self.told[key] = record.token, sign * record.shares_micro, record.cash_micro
+                if key not in self.paid:
+                    shares, cash = record.shares_micro, record.cash_micro
+                    terms = schedules.get(record.token) if record.role == "TAKER" else None
+                    fee = taker_fee(shares, cash, *terms) if terms else 0
+                    self.paid[key] = Fill(sign * shares, cash, fee)
                 if record.status == "FAILED":
                     self.failed.add(key)
                 elif record.status == "CONFIRMED":
@@ -62,6 +73,12 @@ class OwnFacts:
                 self.proofs[record.intent].add(f"OrderAnswered:{record.outcome}")
                 if record.outcome == "accepted" and record.usd_micro is not None:
                     self.accepted[record.intent] = record.usd_micro
+                if record.outcome == "accepted" and record.shares_micro is not None:
+                    self.accepted_shares[record.intent] = record.shares_micro
+            case own.ReportAsked(about="balance"):
+                self.asked[record.report] = self.spent()
+            case own.BalanceReport() if record.report in self.asked:
+                self.cash = record.usd_micro, self.asked[record.report]
 
     def decided(self, event: Any) -> None:
         """An event of the fold."""
@@ -70,6 +87,7 @@ class OwnFacts:
                 self.moved[event.token] += event.shares_micro
             case journal.PositionSettled():
                 self.moved[event.token] -= event.shares_micro
+                self.settled.add(event.token)
             case journal.OrderRequested():
                 self.requests[event.intent] = event
                 self.states[event.intent] = "requested"
@@ -102,24 +120,49 @@ class OwnFacts:
             if self.states[intent] not in ENDED and token in (None, request.token)
         ]
 
-    def invested_at_least(self, token: str, fee_micro: int) -> int:
-        """Dollars in a token, open budgets included; of one that was sold from only the budgets."""
-        fills = self.fills(token)
-        sold = any(shares < 0 for _, shares, _ in fills) or self.moved[token]
-        spent = 0 if sold else sum(cash for _, _, cash in fills)
-        budgets = 0
+    def in_flight(self, token: str) -> int:
+        """Signed shares that orders without an end may still bring."""
+        coming = 0
+        for request in self.open_orders(token):
+            mine = sum(abs(fill.signed_micro) for fill in self.of_order(request))
+            left = max(self.accepted_shares.get(request.intent, request.shares_micro) - mine, 0)
+            coming += left if request.side == "BUY" else -left
+        return coming
+
+    def of_order(self, request: journal.OrderRequested) -> list[Fill]:
+        """Fills of an order, failed ones too: a FAK order never tries again what it spent."""
+        return [
+            self.paid[key]
+            for key, (token, _, _) in self.told.items()
+            if token == request.token and self.signed.get(key.order) == request.intent
+        ]
+
+    def reserved(self, rates: dict[str, int], token: str | None = None) -> int:
+        """Dollars that open buys may still spend, their fees included."""
+        found = 0
         for request in self.open_orders(token):
             if request.side == "BUY":
-                # A fill that failed is spent all the same: a FAK order never tries again.
-                mine = [
-                    cash
-                    for key, (of, _, cash) in self.told.items()
-                    if of == token and self.signed.get(key.order) == request.intent
-                ]
                 most = self.accepted.get(request.intent, request.budget_micro)
-                left = max(most - sum(mine), 0)
-                budgets += left + ceil_mul(left, fee_micro)
-        return spent + budgets
+                spent = sum(fill.cash_micro for fill in self.of_order(request))
+                found += with_fee(max(most - spent, 0), rates.get(request.token, 0))
+        return found
+
+    def invested(self, token: str, rates: dict[str, int]) -> Fraction:
+        """Dollars at average cost in a token, fees and open orders included."""
+        live = [self.paid[key] for key, _, _ in self.fills(token)]
+        cost = Fraction(0) if token in self.settled else cost_of(live)
+        return cost + self.reserved(rates, token)
+
+    def spent(self) -> int:
+        """Dollars that left the account for fills, less what sales fetched."""
+        return spent_on(fill for key, fill in self.paid.items() if key not in self.failed)
+
+    def cash_left(self, rates: dict[str, int]) -> int | None:
+        """The newest answer about our cash, less what went since it was asked and may still go."""
+        if self.cash is None:
+            return None
+        usd, spent_before = self.cash
+        return usd - (self.spent() - spent_before) - self.reserved(rates)
 
 
 @dataclass(slots=True)
@@ -130,7 +173,8 @@ class BookFacts:
     depths: dict[str, tuple[int, market.Depth]] = field(default_factory=dict)
     ticks: dict[str, system.Tick] = field(default_factory=dict)
     ticks_of: dict[str, int] = field(default_factory=dict)
-    fees: dict[str, int] = field(default_factory=dict)
+    rates: dict[str, int] = field(default_factory=dict)
+    schedules: dict[str, tuple[int, int]] = field(default_factory=dict)
     condition_tokens: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def take(self, offset: int, record: Record) -> None:
@@ -152,4 +196,5 @@ class BookFacts:
                 tokens = tuple(outcome.token for outcome in record.outcomes)
                 self.condition_tokens[record.condition] = tokens
                 for token in tokens:
-                    self.fees[token] = record.fee_rate_micro
+                    self.rates[token] = record.fee_rate_micro
+                    self.schedules[token] = record.fee_rate_micro, record.fee_exponent

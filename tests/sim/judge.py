@@ -15,7 +15,7 @@ from flows.core.sizing import band
 from schemas import codec
 from schemas.records import journal, market, own
 from schemas.records.base import Record
-from tests.sim import verdict
+from tests.sim import caps, verdict
 from tests.sim.broken import Broken
 from tests.sim.broker_model import Stored
 from tests.sim.facts import PROOFS, BookFacts, OwnFacts
@@ -65,8 +65,8 @@ class Judge:
     def _on_tape(self, offset: int, stored: Stored) -> None:
         self.steps += 1
         record = codec.decode(stored.value)
-        self.own.take(record)
         self.books.take(offset, record)
+        self.own.take(record, self.books.schedules)
         entry = fold.join_and_size(
             self.state.plan, fold.window(self.state.leaders, fold.Entry(offset, record))
         )
@@ -149,7 +149,9 @@ class Judge:
         after = ours_now + order.in_flight_micro + order.shares_micro
         if after > order.target_micro:
             raise self.broken("no_buy_beyond_the_target", order.intent)
-        self._caps(order)
+        passed = caps.passed(self, order)
+        if passed is not None:
+            raise self.broken("caps_hold", f"{order.intent}: {passed}")
 
     def _fresh(self, order: journal.OrderRequested) -> None:
         policy, ticks = self.world.settings.policy, self.books.ticks
@@ -159,21 +161,6 @@ class Judge:
         silent = now_ms - ticks["public"].now_ms > policy.producer_silence_ms
         if feed.state != "up" or stale or silent:
             raise self.broken("no_order_on_a_stale_feed", f"{order.intent}: {feed}")
-
-    def _caps(self, order: journal.OrderRequested) -> None:
-        """With this order, and everything in the air, no cap is passed."""
-        terms = self.world.settings.policy.accounts[0]
-        fee = self.books.fees.get(order.token, 0)
-        if order.budget_micro > terms.cap_trade_usd_micro:
-            raise self.broken("caps_hold", f"trade {order.intent}")
-        tokens = self.books.condition_tokens.get(order.condition, (order.token,))
-        new = order.budget_micro
-        in_market = new + sum(self.own.invested_at_least(each, fee) for each in tokens)
-        if in_market > terms.cap_market_usd_micro:
-            raise self.broken("caps_hold", f"market {order.intent}: {in_market}")
-        everywhere = new + sum(self.own.invested_at_least(each, fee) for each in self.books.fees)
-        if everywhere > terms.cap_account_usd_micro:
-            raise self.broken("caps_hold", f"account {order.intent}: {everywhere}")
 
     def _depth(self, depth: market.Depth) -> None:
         """Quotes that the venue never had in the last seconds are nobody's book."""
