@@ -14,6 +14,7 @@ from infra.inspect.names import Names
 from infra.proof.aftermath import Step, of_order, of_token
 from infra.proof.chain import Link
 from infra.proof.corrected import correction_facts
+from infra.proof.cost import Cost, cost_of
 from infra.proof.facts import Fact, facts_of
 from infra.proof.provenance import Provenance
 from infra.proof.rebuild import OnRead, Rebuilt, rebuild
@@ -39,7 +40,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 class Explanation(msgspec.Struct, kw_only=True):
     """All that there is to say. event: the decision, None for a leader's trade; cause: the tape
-    record that led to it; evidence: what it rests on besides the facts; next: what followed."""
+    record that led to it; evidence: what it rests on besides the facts; next: what followed;
+    cost: what an order cost against its leader's price."""
 
     id: str
     what: str
@@ -52,6 +54,7 @@ class Explanation(msgspec.Struct, kw_only=True):
     bit: str = ""
     evidence: list[Placed] = msgspec.field(default_factory=list)
     next: list[Step] = msgspec.field(default_factory=list)
+    cost: Cost | None = None
 
 
 class Explained(msgspec.Struct, kw_only=True):
@@ -91,6 +94,10 @@ def _event(recording: Recording, text: str, link: Link, on_read: OnRead) -> Expl
         case journal.OrderRequested():
             explanation.bounds, explanation.bit = event.bounds, event.bound
             explanation.next = of_order(recording, event, cause)
+            followed = [each.leader for each in plan.accounts[event.account].followed]
+            explanation.cost = cost_of(
+                recording, event, link.envelope.n, followed, explanation.next
+            )
         case journal.PositionCorrected() | journal.DriftFound():
             drift = event if isinstance(event, journal.DriftFound) else _drift(before, event)
             explanation.facts = correction_facts(plan, known, event.subject, event.token, drift)

@@ -7,6 +7,7 @@ import msgspec
 from infra.inspect.human import amount, clock_ns, masked, moment, printable, span, usd
 from infra.inspect.names import Names
 from infra.inspect.phrases_journal import told
+from infra.proof.cost import Cost
 from infra.proof.explain import Explained, Explanation, Placed
 from infra.proof.facts import Fact
 from schemas.records.base import Record
@@ -43,11 +44,39 @@ def _lines(found: Explanation, names: Names) -> Iterator[str]:
     if found.evidence:
         yield "evidence"
         yield from (_evidence(each, names) for each in found.evidence)
+    if found.cost is not None:
+        yield from _cost(found.cost)
     yield "what happened next" if found.next else "nothing is known to have happened since"
     for step in found.next:
         where = f"journal {step.number}" if step.number is not None else f"tape {step.tape}"
         when = f"{clock_ns(step.at_ns)} " if step.at_ns is not None else ""
         yield f"  {where}: {when}{_told(step.record, names)}"
+
+
+def _cost(cost: Cost) -> Iterator[str]:
+    """Implementation shortfall, part by part, in dollars and in cents a share."""
+    trade, parts = cost.trade, cost.shortfall
+    so_far = "" if cost.ended else " so far"
+    yield (
+        f"cost against the leader's price of {amount(trade.leader_micro)}{so_far}: "
+        f"{amount(trade.filled_micro)} of {amount(trade.wanted_micro)} shares filled"
+    )
+    rows = (
+        ("delay: his price to the mid", parts.delay_micro),
+        ("half the spread", parts.half_spread_micro),
+        ("impact beyond the touch", parts.impact_micro),
+        ("fees", parts.fees_micro),
+        ("not filled, after 5 min", parts.opportunity_micro),
+        ("together", parts.total_micro),
+    )
+    yield from _columns([(name, usd(n), _a_share(n, trade.wanted_micro)) for name, n in rows])
+
+
+def _a_share(usd_micro: int | None, shares_micro: int) -> str:
+    """Cents a share to the hundredth of a cent, rounded down; more than 0 is worse than he did."""
+    if usd_micro is None:
+        return "not known yet"
+    return f"{amount(usd_micro * 10_000 // shares_micro * 10_000)} ct a share"
 
 
 def _told(record: Record, names: Names) -> str:
