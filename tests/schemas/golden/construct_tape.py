@@ -60,13 +60,14 @@ TAPE: Final[tuple[Record, ...]] = (
         ),
     ),
     system.Tick(
-        producer="public",
+        producer="account",
         seq=812,
         now_ms=NOW_MS,
         feeds={
-            "market": system.FeedState(state="up", last_data_ms=NOW_MS - 40),
-            "activity": system.FeedState(state="down", last_data_ms=0),
+            "user": system.FeedState(state="up", last_data_ms=NOW_MS - 40),
+            "own_trades": system.FeedState(state="down", last_data_ms=0),
         },
+        account=MAIN,
     ),
     market.Depth(
         token=UP,
