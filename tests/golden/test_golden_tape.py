@@ -18,7 +18,7 @@ from schemas import codec
 from schemas.records import journal
 from tests.golden import pythons
 from tests.golden.digests import TOPICS, digests, folded
-from tests.golden.stand import ROOT, TAPE, lines, standing
+from tests.golden.stand import ROOT, TAPE, lines, refusal, standing
 
 BYTES_MAX = 300_000
 
@@ -70,6 +70,17 @@ def test_every_python_that_is_here_folds_the_golden_tape_alike(
         pytest.skip(f"Python {python.version} without msgspec: {path}")
     assert digest_by(python.path, path=path) == golden()
     summary_line(f"golden tape: Python {python.version} gives the digest of rules {RULES}")
+
+
+@pytest.mark.parametrize(
+    ("rules", "same_rules", "written"),
+    [(3, False, False), (2, False, False), (4, False, True), (3, True, True)],
+)
+def test_another_digest_is_written_only_under_higher_rules_or_on_demand(
+    rules: int, same_rules: bool, written: bool
+) -> None:
+    why = refusal({"rules": 3, "journal": "a"}, {"rules": rules, "journal": "b"}, same_rules)
+    assert (why is None) is written
 
 
 def test_the_golden_tape_is_small_and_rich() -> None:
