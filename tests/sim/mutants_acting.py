@@ -68,6 +68,29 @@ def caps_without_pending() -> list[Patch]:
     return [(orders.Order, "reserved_usd_micro", property(lambda self: 0))]
 
 
+@mutant("leaders' caps bind nothing")
+def leader_caps_forgotten() -> list[Patch]:
+    return [(ordering, "_invested_by_leader", lambda _q, _i, wallets: dict.fromkeys(wallets, 0))]
+
+
+@mutant("caps know nothing of fees that were paid")
+def caps_without_fees() -> list[Patch]:
+    cost = property(lambda self: self.unsettled_cost_micro)
+    return [(positions.Position, "invested_micro", cost)]
+
+
+@mutant("what is left after a sale cost nothing")
+def sale_clears_the_cost() -> list[Patch]:
+    add = positions.Sums.add
+
+    def cleared(self: Any, fill: Any) -> None:
+        add(self, fill)
+        if fill.side == "SELL":
+            self.cost_micro = self.cost_fees_micro = 0
+
+    return [(positions.Sums, "add", cleared)]
+
+
 @mutant("an order frees its token when the venue answers, not when its fills are there")
 def token_freed_at_the_answer() -> list[Patch]:
     evolve = progress.evolve_progress
