@@ -24,10 +24,11 @@ from tests.sim.town import HOST, OWN_WALLET
 
 TROUBLE_MS = 12_000
 CALM_MS = 6_000
-CALMS = 4
+CALMS = 8
 BEGIN_MS = 2_500
 """Leaders trade and faults strike from BEGIN_MS on, until the trouble ends. All must have come
-right after the first calm or, at the latest, after the last."""
+right after the first calm or, at the latest, after the last: 800 shares at 9 USD an order take
+half a minute."""
 TICK_MS = 150
 
 
