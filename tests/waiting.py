@@ -4,6 +4,7 @@ A wait that is in vain fails with what was seen last. It says nothing of how fas
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -39,3 +40,8 @@ async def until_answered(
         assert time.monotonic() < deadline, f"in vain for {wait_s:.0f} s: {seen() or found!r}"
         await asyncio.sleep(0.02)
     return found
+
+
+def heed_interrupts() -> None:
+    """In a child before it starts: what was begun in the background may have them ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -25,7 +25,7 @@ from schemas.records.journal import Undecodable
 from schemas.records.system import FlowStarted
 from schemas.wiring import KafkaWiring, Wiring
 from tests.core.conftest import DOWN, LEADER, UP, World
-from tests.waiting import WAIT_S
+from tests.waiting import WAIT_S, heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = re.compile(r"(\d+:)?\d+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ +\S")
@@ -236,6 +236,7 @@ def process(shelf: Any, *words: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         yield child

@@ -15,7 +15,7 @@ from schemas.codec import KINDS
 from schemas.records.base import Record
 from schemas.records.journal import Undecodable
 from tests.core.conftest import World
-from tests.waiting import WAIT_S
+from tests.waiting import WAIT_S, heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "topics.md"
@@ -74,6 +74,7 @@ def test_the_command_that_follows_runs_until_it_is_interrupted(filled: Any) -> N
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         assert child.stdout is not None
