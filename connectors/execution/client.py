@@ -1,8 +1,9 @@
 """Signs, posts and looks up with the official client, `polymarket-client` (API reference 5).
 
-With client_open.py the only place that imports it. Signs with create_market_order and sends with
-post_order; never place_* (they approve on chain and send twice). The client's market cache outlives
-a tick change and decides the amounts' decimals (6.4), so `sign(anew=True)` signs with a new client.
+With client_open.py and signed_form.py the only place that imports it. Signs with
+create_market_order and sends with post_order; never place_* (they approve on chain and send twice).
+The client's market cache outlives a tick change and decides the amounts' decimals (6.4), so
+`sign(anew=True)` signs with a new client.
 Nothing of the client's types leaves this module, and no text of the venue that holds a credential.
 """
 
@@ -11,19 +12,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from polymarket import AsyncSecureClient
 from polymarket import errors as sdk
 from polymarket.models.clob import ClobTrade, MakerOrder, OpenOrder
 from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
 from polymarket.models.clob.orders import SignedOrder
-from polymarket.models.types import ClobAssetId
-from polymarket.types import EvmAddress, HexString
 
 from connectors.execution.answers import Reply
 from connectors.execution.client_open import ClientRefused, ask_market
 from connectors.execution.sightings import OrderView, TradeView
+from connectors.execution.signed_form import order_of, payload_of
 from connectors.polymarket.credentials import Credentials
 from connectors.polymarket.redact import redact
 from schemas.records.base import OrderHash, Side, Token
@@ -199,46 +199,6 @@ class _Lease:
 
     client: AsyncSecureClient
     users: int = 0
-
-
-def payload_of(signed: SignedOrder) -> dict[str, Any]:
-    """The venue's wire form of a signed order, without the owner's API key."""
-    return {
-        "salt": signed.salt,
-        "maker": signed.maker,
-        "signer": signed.signer,
-        "tokenId": signed.token_id,
-        "makerAmount": str(signed.maker_amount),
-        "takerAmount": str(signed.taker_amount),
-        "side": signed.side,
-        "signatureType": signed.signature_type,
-        "timestamp": str(signed.timestamp),
-        "metadata": signed.metadata,
-        "builder": signed.builder,
-        "expiration": str(signed.expiration),
-        "signature": signed.signature,
-        "orderType": signed.order_type,
-    }
-
-
-def order_of(payload: dict[str, Any]) -> SignedOrder:
-    """The client's signed order from a payload found on the tape: the very same bytes are sent."""
-    return SignedOrder(
-        builder=HexString(payload["builder"]),
-        expiration=int(payload["expiration"]),
-        maker=EvmAddress(payload["maker"]),
-        maker_amount=int(payload["makerAmount"]),
-        metadata=HexString(payload["metadata"]),
-        order_type=payload["orderType"],
-        salt=int(payload["salt"]),
-        side=payload["side"],
-        signature=HexString(payload["signature"]),
-        signature_type=int(payload["signatureType"]),
-        signer=EvmAddress(payload["signer"]),
-        taker_amount=int(payload["takerAmount"]),
-        timestamp=int(payload["timestamp"]),
-        token_id=cast(ClobAssetId, payload["tokenId"]),
-    )
 
 
 async def _create(client: AsyncSecureClient, request: OrderRequested) -> SignedOrder:

@@ -14,7 +14,7 @@ from flows.core.corrections import Finding
 from flows.core.fills import Delta, LeaderGroups
 from flows.core.market import Markets
 from flows.core.proven import Proven
-from flows.core.reconcile import is_late
+from flows.core.reconcile import SECOND_MS, is_late
 from flows.core.subjects import Subject
 from flows.core.window import Window, closed
 from flows.core.words import Words
@@ -27,7 +27,6 @@ from schemas.records.operator import Follow, Halt, Resume, Unfollow
 from schemas.records.own import PositionsReport, ReportAsked
 from schemas.records.system import Policy, Tick
 
-SECOND_MS = 1_000
 MOVES_MAX = 100_000
 
 

@@ -11,10 +11,11 @@ from rich.console import Console
 from connectors.kafka.errors import KafkaFailed
 from infra.children import ChildDied
 from infra.demo.evidence import gather, save
-from infra.demo.judge import VENUE_MINIMUMS, judge
+from infra.demo.judge import judge
 from infra.demo.kills import Kills
 from infra.demo.report import live_view, print_report
 from infra.demo.stage import ACCOUNT, Options, Stage, staged, wait_until
+from infra.demo.token_lines import VENUE_MINIMUMS
 from infra.status import read_status
 from infra.tape import bounds
 from infra.topics import TopicsRefused

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from infra.cli.tables import rendered, shares, short, usd
 from infra.demo.evidence import Evidence
-from infra.demo.judge import TokenLine, Verdict, lines
+from infra.demo.judge import Verdict
 from infra.demo.measure import holds, hops, slippage
 from infra.demo.stage import Stage
+from infra.demo.token_lines import TokenLine, lines
 from infra.status import read_status
 from schemas.records import journal
 

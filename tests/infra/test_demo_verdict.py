@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.demo.judge import TokenLine, _untradable
+from infra.demo.token_lines import TokenLine, _untradable
 from tests.core.tape import UP, micro
 from tests.core.world import World
 

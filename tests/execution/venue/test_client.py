@@ -14,7 +14,6 @@ from polymarket._internal import environment as private
 
 from connectors.execution import client_open
 from connectors.execution.backend import NotThere, Refusal, Seen, Signed, Unclear, Unready
-from connectors.execution.client import order_of, payload_of
 from connectors.execution.client_open import (
     ClientMismatch,
     ClientRefused,
@@ -24,6 +23,7 @@ from connectors.execution.client_open import (
 )
 from connectors.execution.live import LiveBackend
 from connectors.execution.order_hash import digest
+from connectors.execution.signed_form import order_of, payload_of
 from schemas.records.base import Token
 from schemas.units import MICRO
 
@@ -363,7 +363,7 @@ async def test_wrong_credentials_or_no_venue_are_named_without_a_secret(
     assert repr(secrets.credentials) == "ApiCredentials()"
 
 
-def test_only_its_two_modules_touch_the_client_and_none_places_orders_behind_our_back() -> None:
+def test_only_its_three_modules_touch_the_client_and_none_places_orders_behind_our_back() -> None:
     folder = Path(client_open.__file__).parent
     importers = set()
     for path in folder.parent.parent.glob("*/**/*.py"):
@@ -373,4 +373,4 @@ def test_only_its_two_modules_touch_the_client_and_none_places_orders_behind_our
         if re.search(r"^\s*(from|import) polymarket\b", text, re.MULTILINE):
             importers.add(path.name)
             assert not re.search(r"\.place_\w+\(", text), path
-    assert importers == {"client.py", "client_open.py"}
+    assert importers == {"client.py", "client_open.py", "signed_form.py"}
