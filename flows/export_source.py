@@ -226,12 +226,16 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
         ]
         for place, end in ends.items():
             # The only sign of life from a log whose last records are compacted away.
-            self._due[place.key] = max(self._due[place.key], end)
+            self._due[place.key] = max(self._due[place.key], self._wanted(place, end))
         if batch:
             self._health.on_traffic()
             self._tally.read += sum(len(rows) for _, rows in batch)
             self._tally.on_read(self._tally)
         return batch
+
+    def _wanted(self, place: Place, end: int) -> int:
+        """An end that was met, or the one asked for: what came since was read and left out."""
+        return end if self._until is None else min(end, self._until[place.key])
 
     def _at_ends(self) -> bool:
         due = self._due
