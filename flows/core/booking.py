@@ -23,8 +23,6 @@ FILLS_KEEP_MS = 3_600_000
 """Fills that are final and older leave only their sum."""
 DENIED = ("absent", "refused", "expired")
 """Ends by which nothing of an order can rest; a filled one may stand in a report asked before."""
-CONTRADICTED = "settlement_contradicted"
-"""Alarm of a fill that is said to have ended both ways; by it the token's doubt begins."""
 
 
 def decide_fill(
@@ -56,7 +54,7 @@ def decide_fill(
         # record, and the token is in doubt until reports of what the wallet holds decide.
         if not fill.contradicted:
             signed = fill.signed_micro if record.status == "CONFIRMED" else -fill.signed_micro
-            yield alarm(CONTRADICTED, record.account, key, signed)
+            yield alarm("settlement_contradicted", record.account, key, signed)
     elif record.status in FINAL and fill.status not in FINAL:
         yield journal.FillSettled(
             account=record.account,

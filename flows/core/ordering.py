@@ -6,7 +6,7 @@ least of the bounds.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flows.core import gates
 from flows.core.account import (
@@ -193,7 +193,7 @@ def _with_unpriced(account: AccountState, held: Held) -> Held:
     usd = sum(position.unpriced_usd_micro for position in account.positions.values())
     if not usd or not held.reason.startswith("bound_cap"):
         return held
-    return Held(held.reason, {**held.numbers, "unpriced_usd_micro": usd})
+    return replace(held, numbers={**held.numbers, "unpriced_usd_micro": usd})
 
 
 def _terms(policy: PolicyDocument, market: Market, book: Book) -> Terms:

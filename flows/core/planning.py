@@ -188,7 +188,7 @@ def evolve(state: PlanState, event: Record) -> None:
         case journal.FillSettled():
             booking.evolve_settled(state.accounts[event.account], event, state.clock.now_ms)
             state.touched[(event.account, event.token)] = None
-        case journal.Alarm(name=booking.CONTRADICTED):
+        case journal.Alarm(name="settlement_contradicted"):
             account_name = Account(event.subject)
             token = booking.evolve_contradicted(
                 state.accounts[account_name], event, state.clock.now_ms

@@ -106,6 +106,6 @@ def end_state(world: World, name: str) -> dict[str, Any]:
         "working": list(account.working),
         "targets": {token: world.target(token, name) for token in account.positions},
         "baseline": account.baseline,
-        "cash": (account.cash_micro, account.spent_micro, account.available_cash_micro()),
+        "cash": (account.cash.usd_micro, account.cash.left_micro, account.available_cash_micro()),
         "retries": account.retries,
     }

@@ -28,7 +28,7 @@ ACCOUNT_KINDS = {
     *("OpenOrdersReport", "OrderSigned", "OrderAnswered", "OrderExpired", "OrderAbsent"),
     *("DriftFound", "PositionCorrected", "OrderRequested", "OrderHeld", "HoldEnded"),
     *("OrderProgress", "FillBooked", "FillSettled", "PositionSettled", "Summary"),
-    *("Follow", "Unfollow", "Halt", "WordAdopted"),
+    *("Follow", "Unfollow", "Halt", "WordAdopted", "Tick"),
 }
 
 
