@@ -116,6 +116,7 @@ def account_gate(
 def increase_gate(
     clock: FoldClock,
     policy: PolicyDocument,
+    name: Account,
     account: AccountState,
     leaders: dict[Wallet, LeaderView],
     shares: list[Share],
@@ -132,7 +133,7 @@ def increase_gate(
         return Held(
             "settlement_contradicted", {"shares_micro": doubt.least_micro, "age_ms": age_ms}
         )
-    refusal = _balance_gate(clock, policy, account)
+    refusal = _balance_gate(clock, policy, name, account)
     if refusal is not None:
         return refusal
     if any(leaders[share.leader].incomplete is not None for share in shares):
@@ -144,12 +145,14 @@ def increase_gate(
     return _reconcile_gate(clock, policy, account, token)
 
 
-def _balance_gate(clock: FoldClock, policy: PolicyDocument, account: AccountState) -> Held | None:
+def _balance_gate(
+    clock: FoldClock, policy: PolicyDocument, name: Account, account: AccountState
+) -> Held | None:
     """Whether cash is known, by a feed that is fresh and a value that is: each may be old alone."""
     if account.cash.usd_micro is None:
         return Held("balance_unknown", {})
     value_age_ms = max(clock.now_ms - account.cash.as_of_ms, 0)
-    age_ms = clock.feed_age_ms(BALANCE_FEED, policy.producer_silence_ms)
+    age_ms = clock.feed_age_ms(BALANCE_FEED, policy.producer_silence_ms, name)
     if age_ms is None:
         return Held("balance_feed_down", {"value_age_ms": value_age_ms})
     if max(age_ms, value_age_ms) > policy.account_feed_max_age_ms:

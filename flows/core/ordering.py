@@ -154,6 +154,7 @@ def _gated(question: Question, gap: Gap, market: Market | None) -> tuple[Market,
         refusal = gates.fee_gate(market) or gates.increase_gate(
             question.clock,
             question.policy,
+            question.name,
             question.account,
             question.leaders,
             gap.shares,
