@@ -35,3 +35,16 @@ def test_another_accounts_feed_is_not_ours() -> None:
     world.wait(2_000)
     assert {request.account for request in world.requests()} == {"main", "third"}
     assert world.hold(account="second") == "account_feed_down"
+
+
+def test_another_accounts_balance_is_not_ours() -> None:
+    """One account's balance is no longer read, its neighbour's is: only the neighbour buys."""
+    trio = Trio(0).begin()
+    world = trio.world
+    feeds = world.producers["account-second"]
+    world.producers["account-second"] = tuple(feed for feed in feeds if feed != "own_balance")
+    world.wait(1_000)
+    world.fills("500", tx="0xfresh")
+    world.wait(2_000)
+    assert {request.account for request in world.requests()} == {"main", "third"}
+    assert world.hold(account="second") == "balance_feed_down"
