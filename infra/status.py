@@ -40,6 +40,12 @@ class Line:
     settled_micro: int = 0
     payout_micro: int | None = None
     kept_micro: int = 0
+    redeemed_micro: int = 0
+
+    @property
+    def owed_micro(self) -> int:
+        """Shares of a resolved market that nobody has redeemed yet."""
+        return max(self.settled_micro - self.redeemed_micro, 0)
 
     @property
     def gap_micro(self) -> int:
@@ -51,7 +57,7 @@ class Line:
     def value_micro(self) -> int | None:
         """Worth at the bid, or at the payout once the market has one."""
         if self.payout_micro is not None:
-            return floor_mul(self.position_micro + self.settled_micro, self.payout_micro)
+            return floor_mul(self.position_micro + self.owed_micro, self.payout_micro)
         return None if self.bid_micro is None else floor_mul(self.position_micro, self.bid_micro)
 
     @property
@@ -97,6 +103,7 @@ class Status:
                 settled_micro=line.settled_micro,
                 payout_micro=line.payout_micro,
                 kept_micro=line.kept_micro,
+                redeemed_micro=line.redeemed_micro,
             )
             for line in summary.positions
         }
@@ -133,6 +140,8 @@ class Status:
                 line.position_micro -= event.shares_micro
                 line.settled_micro += event.shares_micro
                 line.payout_micro, line.target_micro = event.payout_micro, 0
+            case journal.PositionRedeemed():
+                self.line(event.account, event.token).redeemed_micro += event.shares_micro
 
     def _requested(self, event: journal.OrderRequested) -> None:
         self.as_of_ms = max(self.as_of_ms, event.now_ms)
@@ -205,7 +214,7 @@ def numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Record]]:
 
 
 def as_json(status: Status) -> bytes:
-    """The whole status for other programs: micro units, gap and value included."""
+    """The whole status for other programs: micro units, gap, value and what is owed included."""
     lines: list[dict[str, Any]] = [
         {
             "account": account,
@@ -214,6 +223,7 @@ def as_json(status: Status) -> bytes:
             "gap_micro": line.gap_micro,
             "value_micro": line.value_micro,
             "unrealised_micro": line.unrealised_micro,
+            "owed_micro": line.owed_micro,
         }
         for (account, token), line in status.lines.items()
     ]

@@ -32,6 +32,7 @@ TAPE: Final[tuple[type[Record], ...]] = (
     leader.ReadDone,
     leader.LeaderIncomplete,
     own.OwnFill,
+    own.OwnRedemption,
     own.ReportAsked,
     own.PositionsReport,
     own.BalanceReport,
@@ -65,6 +66,7 @@ JOURNAL: Final[tuple[type[Record], ...]] = (
     journal.FillBooked,
     journal.FillSettled,
     journal.PositionSettled,
+    journal.PositionRedeemed,
     journal.Alarm,
     Summary,
 )

@@ -106,6 +106,7 @@ class AccountWiring(_Wiring, frozen=True):
     orders_poll_ms: int = 10_000
     positions_poll_ms: int = 15_000
     balance_poll_ms: int = 10_000
+    redemptions_poll_ms: int = 30_000
     overlap_ms: int = 60_000
     rest_per_second: int = 10
     silence_ms: int = 30_000

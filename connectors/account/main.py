@@ -16,6 +16,7 @@ from pathlib import Path
 from connectors.account.channel import USER, Channel
 from connectors.account.poll import Poll
 from connectors.account.private import PrivateReads
+from connectors.account.redemptions import REDEMPTIONS, REREAD_MS, Redemptions
 from connectors.account.reports import BALANCE, ORDERS, POSITIONS, Reports
 from connectors.account.start import Begun, begun
 from connectors.account.trades import TRADES, Trades
@@ -68,6 +69,7 @@ class AccountFeeds:
             ORDERS: wiring.orders_poll_ms,
             POSITIONS: wiring.positions_poll_ms,
             BALANCE: wiring.balance_poll_ms,
+            REDEMPTIONS: wiring.redemptions_poll_ms,
         }
         self._feeds = {name: ReadFeed(STALE_POLLS * ms) for name, ms in intervals.items()}
         for feed in self._feeds.values():
@@ -98,7 +100,9 @@ class AccountFeeds:
             resync=self._resync,
         )
         cursor = ReadCursor(
-            start_ms=start.tape_ms, upto_ms=start.upto_ms, overlap_ms=wiring.overlap_ms
+            start_ms=start.tape_ms,
+            upto_ms=start.upto_ms.get(TRADES),
+            overlap_ms=wiring.overlap_ms,
         )
         trades = Trades(private, fills=fills, cursor=cursor, on_news=self.channel.rest_said)
         reports = Reports(
@@ -107,11 +111,22 @@ class AccountFeeds:
             data_url=venue.data_url,
             signature_type=wiring.signature_type,
         )
+        redemptions = Redemptions(
+            private,
+            wallet=funds,
+            data_url=venue.data_url,
+            cursor=ReadCursor(
+                start_ms=start.tape_ms,
+                upto_ms=start.upto_ms.get(REDEMPTIONS),
+                overlap_ms=REREAD_MS,
+            ),
+        )
         works = {
             TRADES: trades.read,
             ORDERS: reports.orders,
             POSITIONS: reports.positions,
             BALANCE: reports.balance,
+            REDEMPTIONS: redemptions.read,
         }
         self.polls = {
             name: Poll(
@@ -215,13 +230,13 @@ async def _run(
 
 
 async def _begun(settings: Settings) -> Begun:
-    """What Kafka knows of the tape and of our cursor; cancelled, the thread ends soon after."""
+    """What Kafka knows of the tape and of our cursors; cancelled, the thread ends soon after."""
     kafka, wiring = settings.wiring.kafka, settings.wiring.account
     config = consumer_config(
         kafka.bootstrap, group=f"truecopy-{wiring.producer}", fetch_wait_ms=kafka.fetch_wait_ms
     )
     halt = threading.Event()
     try:
-        return await asyncio.to_thread(begun, config, kafka, TRADES, wiring.account, halt)
+        return await asyncio.to_thread(begun, config, kafka, wiring.account, halt)
     finally:
         halt.set()

@@ -23,40 +23,41 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """tape_ms: when the first record of the shard's tape was written. upto_ms: the cursor."""
+    """tape_ms: when the first record of the shard's tape was written. upto_ms: cursors by feed."""
 
     tape_ms: int
-    upto_ms: int | None
+    upto_ms: Mapping[str, int]
 
 
 def begun(
-    config: Mapping[str, Any], kafka: KafkaWiring, feed: str, subject: str, stop: threading.Event
+    config: Mapping[str, Any], kafka: KafkaWiring, subject: str, stop: threading.Event
 ) -> Begun:
     """Both, from Kafka. Raises SettingsError on a tape of paper fills, WaitEnded once stopped."""
     tape = (kafka.prefix + "tape", kafka.shard)
     tape_ms = tape_began_ms(config, tape, stop)
     if refused := other_fills(config, tape, stop, live=True):
         raise SettingsError(f"{refused}. See RUNBOOK.md#live-refused")
-    upto_ms = _cursor(config, (kafka.prefix + "cursors", 0), feed, subject, stop)
-    LOG.info("tape_began_ms=%d cursor_ms=%s", tape_ms, upto_ms)
+    upto_ms = _cursors(config, (kafka.prefix + "cursors", 0), subject, stop)
+    LOG.info("tape_began_ms=%d cursors_ms=%s", tape_ms, upto_ms)
     return Begun(tape_ms=tape_ms, upto_ms=upto_ms)
 
 
-def _cursor(
-    config: Mapping[str, Any],
-    place: tuple[str, int],
-    feed: str,
-    subject: str,
-    stop: threading.Event,
-) -> int | None:
-    newest = b""
+def _cursors(
+    config: Mapping[str, Any], place: tuple[str, int], subject: str, stop: threading.Event
+) -> dict[str, int]:
+    """Newest cursor of each of the subject's feeds; a deleted one is none."""
+    ours = f":{subject}"
+    newest: dict[str, bytes] = {}
     with PartitionReader(config, {place: BEGINNING}, name="account-cursor", stop=stop) as reader:
         for rows in reader.read_to(reader.end_offsets()):
             for row in rows:
-                if row.key == f"{feed}:{subject}".encode():
-                    newest = row.value
-    if not newest:
-        return None
-    record = codec.decode(newest)
+                key = (row.key or b"").decode()
+                if key.endswith(ours):
+                    newest[key.removesuffix(ours)] = row.value
+    return {feed: _upto_ms(place, value) for feed, value in newest.items() if value}
+
+
+def _upto_ms(place: tuple[str, int], value: bytes) -> int:
+    record = codec.decode(value)
     assert isinstance(record, Cursor), f"{place[0]} holds {type(record).__name__}, not Cursor"
     return record.upto_ms

@@ -1,9 +1,10 @@
 """The paper venue: fills orders against the recorded depth and reports as the account role would.
 
 Live public data, no key, no network. All it knows it reads from the tape (paper_ledger), where it
-also writes: OwnFill MATCHED, then CONFIRMED after settle_ms, reports of positions, balance and open
-orders, and Ticks with the account's feeds. Order and trade ids follow from the intent, so a kill at
-any point doubles nothing: what stands on the tape has happened, what does not has not.
+also writes: OwnFill MATCHED, then CONFIRMED after settle_ms, what a resolution paid
+(OwnRedemption), reports of positions, balance and open orders, and Ticks with the account's feeds.
+Order and trade ids follow from the intent, so a kill at any point doubles nothing: what stands on
+the tape has happened, what does not has not.
 """
 
 import asyncio
@@ -17,14 +18,15 @@ from connectors.execution.answers import DUPLICATED, Verdict
 from connectors.execution.backend import NotThere, Refusal, Seen, Sighting, Signed, Unready
 from connectors.execution.check import wrong_request
 from connectors.execution.mirror import Mirror
-from connectors.execution.paper_ledger import Killed, PaperLedger
-from schemas.records.base import Account, OrderHash, Record, Wallet
+from connectors.execution.paper_ledger import Killed, PaperLedger, Payout
+from schemas.records.base import Account, OrderHash, Record, Token, Wallet
 from schemas.records.journal import OrderRequested
 from schemas.records.own import (
     BalanceReport,
     OpenOrdersReport,
     OrderSigned,
     OwnFill,
+    OwnRedemption,
     PositionsReport,
     ReportAsked,
 )
@@ -33,7 +35,14 @@ from schemas.units import floor_div, floor_mul, floor_to_cent, floor_to_lot
 from schemas.wiring import PaperWiring
 
 PRODUCER: Final = "paper"
-FEEDS: Final = ("user", "own_trades", "own_positions", "own_orders", "own_balance")
+FEEDS: Final = (
+    "user",
+    "own_trades",
+    "own_positions",
+    "own_orders",
+    "own_balance",
+    "own_redemptions",
+)
 SETTLE_EVERY_S: Final = 0.05
 
 Append = Callable[[Record], Awaitable[int]]
@@ -174,7 +183,24 @@ class PaperVenue:
                     fill, status="CONFIRMED", tx=tx, recv_ns=self._clock_ns()
                 )
                 await self._write(confirmed)
+            for account, token, paid in self.ledger.untold():
+                await self._write(self._redemption(account, token, paid))
             await asyncio.sleep(SETTLE_EVERY_S)
+
+    def _redemption(self, account: Account, token: Token, paid: Payout) -> OwnRedemption:
+        """One for a token and account, so that a total told again replaces."""
+        now_ns = self._clock_ns()
+        return OwnRedemption(
+            account=account,
+            source="paper",
+            tx="0x" + hashlib.sha256(f"redeem:{account}:{token}".encode()).hexdigest(),
+            condition=paid.condition,
+            token=token,
+            shares_micro=paid.shares_micro,
+            cash_micro=paid.cash_micro,
+            venue_ms=now_ns // 1_000_000,
+            recv_ns=now_ns,
+        )
 
     async def _reporting(self, instance: str) -> None:
         while True:

@@ -15,10 +15,12 @@ from flows.core.slippage import Fee, Walk, taker_fee, walk
 from schemas.codec import decode_levels
 from schemas.records.base import Account, Condition, OrderHash, Record, Side, Token
 from schemas.records.market import BookEpoch, Depth, MarketClosed, MarketMeta, MarketResolved
-from schemas.records.own import Holding, OrderSigned, OwnFill
+from schemas.records.own import Holding, OrderSigned, OwnFill, OwnRedemption
 from schemas.units import MICRO, floor_div
 
-KINDS: Final = frozenset({"Depth", "BookEpoch", "MarketMeta", "MarketClosed", "MarketResolved"})
+KINDS: Final = frozenset(
+    {"Depth", "BookEpoch", "MarketMeta", "MarketClosed", "MarketResolved", "OwnRedemption"}
+)
 MARKETABLE_MIN_USD_MICRO: Final = 1_000_000
 """A marketable BUY below one dollar is refused (API reference 6.5)."""
 
@@ -29,6 +31,15 @@ class Book:
 
     depth: Depth
     taken: dict[Side, int] = field(default_factory=lambda: {"BUY": 0, "SELL": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What a resolution paid an account for a token so far."""
+
+    condition: Condition
+    shares_micro: int
+    cash_micro: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,8 @@ class PaperLedger:
         self._markets: dict[Token, MarketMeta] = {}
         self._closed: dict[Condition, str] = {}
         self._payouts: dict[Token, int] = {}
+        self._paid: dict[tuple[Account, Token], Payout] = {}
+        self._told: dict[tuple[Account, Token], Payout] = {}
 
     def observe(self, _offset: int, record: Record) -> None:
         """Take one tape record in."""
@@ -68,6 +81,17 @@ class PaperLedger:
                 self._resolve(record)
             case OwnFill(source="paper") if record.account in self.cash:
                 self._fill(record)
+            case OwnRedemption(source="paper"):
+                told = Payout(record.condition, record.shares_micro, record.cash_micro)
+                self._told[record.account, record.token] = told
+
+    def untold(self) -> list[tuple[Account, Token, Payout]]:
+        """What was paid out of resolved tokens and stands on no record yet: whole totals."""
+        return [
+            (account, token, paid)
+            for (account, token), paid in self._paid.items()
+            if paid != self._told.get((account, token))
+        ]
 
     def holdings(self, account: Account) -> tuple[Holding, ...]:
         """Everything the account holds, by token."""
@@ -149,8 +173,16 @@ class PaperLedger:
     def _pay(self, token: Token) -> None:
         for account, held in self._held.items():
             shares = held.pop(token, 0)
-            self.cash[account] += shares * self._payouts[token] // MICRO
+            cash = shares * self._payouts[token] // MICRO
+            self.cash[account] += cash
             self._confirmed.pop((account, token), None)
+            if shares:
+                before = self._paid.get((account, token))
+                self._paid[account, token] = Payout(
+                    self._markets[token].condition,
+                    shares + (before.shares_micro if before is not None else 0),
+                    cash + (before.cash_micro if before is not None else 0),
+                )
 
 
 def _after(levels: list[tuple[int, int]], taken_micro: int) -> list[tuple[int, int]]:

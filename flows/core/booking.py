@@ -130,6 +130,22 @@ def decide_settled(
             )
 
 
+def decide_redeemed(account: AccountState, record: own.OwnRedemption) -> Iterator[Record]:
+    """Settle a redemption once: its total counts, told again it is no news."""
+    position = account.positions.get(record.token)
+    shares, cash = position.redeemed.get(record.tx, (0, 0)) if position is not None else (0, 0)
+    if (record.shares_micro, record.cash_micro) == (shares, cash):
+        return
+    yield journal.PositionRedeemed(
+        account=record.account,
+        condition=record.condition,
+        token=record.token,
+        tx=record.tx,
+        shares_micro=record.shares_micro - shares,
+        cash_micro=record.cash_micro - cash,
+    )
+
+
 def observe_report(
     accounts: dict[Account, AccountState],
     record: own.ReportAsked | own.PositionsReport | own.BalanceReport,
@@ -267,3 +283,9 @@ def evolve_contradicted(account: AccountState, event: journal.Alarm, now_ms: int
 def evolve_position_settled(account: AccountState, event: journal.PositionSettled) -> None:
     """Shares of a resolved market are no position any more; their result is realised."""
     account.positions[event.token].resolve(event.shares_micro, event.cost_micro, event.payout_micro)
+
+
+def evolve_redeemed(account: AccountState, event: journal.PositionRedeemed) -> None:
+    """What was redeemed is owed no more; its dollars come with the next balance report."""
+    position = account.position(event.token, event.condition)
+    position.redeem(event.tx, event.shares_micro, event.cash_micro)

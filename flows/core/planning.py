@@ -117,6 +117,8 @@ def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:
             yield from booking.decide_settled(
                 record.account, state.accounts[record.account], state.markets, record.condition
             )
+        case own.OwnRedemption() if record.account in state.accounts:
+            yield from booking.decide_redeemed(state.accounts[record.account], record)
         case own.OrderSigned() | own.OrderAnswered() | own.OrderExpired() | own.OrderAbsent() if (
             record.account in state.accounts
         ):
@@ -199,6 +201,8 @@ def evolve(state: PlanState, event: Record) -> None:
         case journal.PositionSettled():
             booking.evolve_position_settled(state.accounts[event.account], event)
             state.touched[(event.account, event.token)] = None
+        case journal.PositionRedeemed():
+            booking.evolve_redeemed(state.accounts[event.account], event)
         case Summary():
             state.summary_ms = event.now_ms
             for account in state.accounts.values():

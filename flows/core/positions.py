@@ -85,7 +85,10 @@ class Sums:
 
 @dataclass(slots=True)
 class Position:
-    """One token of one account. base holds what is settled history, fills what can still change."""
+    """One token of one account. base holds what is settled history, fills what can still change.
+
+    redeemed: shares and dollars by transaction.
+    """
 
     condition: Condition
     base: Sums = field(default_factory=Sums)
@@ -98,6 +101,7 @@ class Position:
     settled_cost_micro: int = 0
     settled_fees_micro: int = 0
     payout_micro: int = 0
+    redeemed: dict[str, tuple[int, int]] = field(default_factory=dict)
     since_ms: int = 0
     forgotten_ms: int = 0
 
@@ -136,6 +140,16 @@ class Position:
     def settled_result_micro(self) -> int:
         """What a resolution made of the shares, less what they had cost."""
         return floor_mul(self.settled_micro, self.payout_micro) - self.settled_cost_micro
+
+    @property
+    def redeemed_micro(self) -> int:
+        """Shares turned into dollars, by hand or by the venue."""
+        return sum(shares for shares, _ in self.redeemed.values())
+
+    @property
+    def owed_micro(self) -> int:
+        """Settled shares that still wait to be redeemed; told before the resolution it is none."""
+        return max(self.settled_micro - self.redeemed_micro, 0)
 
     @property
     def sellable_micro(self) -> int:
@@ -179,6 +193,11 @@ class Position:
         self.settled_fees_micro = self.sums.cost_fees_micro
         self.payout_micro = payout_micro
         self.owned.bound(self.shares_micro)
+
+    def redeem(self, tx: str, shares_micro: int, cash_micro: int) -> None:
+        """Add to what a transaction redeemed."""
+        shares, cash = self.redeemed.get(tx, (0, 0))
+        self.redeemed[tx] = shares + shares_micro, cash + cash_micro
 
     def settle(self, key: str, status: str) -> None:
         """A booked fill was confirmed, or failed: then it is as if it had never been."""

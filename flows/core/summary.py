@@ -90,7 +90,7 @@ def summarise(
 
 
 def _tokens(account: AccountState, leaders: Leaders, markets: Markets) -> list[Token]:
-    """Tokens with a position, a hold, a working order or a target."""
+    """Tokens with a position, a payout that is owed, a hold, a working order or a target."""
     seen = {**dict.fromkeys(account.positions), **dict.fromkeys(account.holds)}
     seen.update(dict.fromkeys(account.working))
     for view in leaders.values():
@@ -101,7 +101,7 @@ def _tokens(account: AccountState, leaders: Leaders, markets: Markets) -> list[T
         if account.held_micro(token)
         or token in account.holds
         or token in account.working
-        or (account.positions.get(token) is not None and account.positions[token].settled_micro)
+        or (account.positions.get(token) is not None and account.positions[token].owed_micro)
         or (not markets.resolved(token) and shares_of(account, leaders, markets, token))
     ]
 
@@ -178,6 +178,7 @@ def _position_line(
         payout_micro=payouts.get(token) if payouts is not None else None,
         foreign_micro=position.foreign_micro if position is not None else 0,
         kept_micro=account.kept_micro(token),
+        redeemed_micro=position.redeemed_micro if position is not None else 0,
     )
 
 

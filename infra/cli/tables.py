@@ -104,7 +104,7 @@ def _positions(found: Status) -> Table:
             short(line.title),
             line.outcome,
             shares(line.target_micro),
-            shares(line.position_micro + line.settled_micro),
+            shares(line.position_micro + line.owed_micro),
             shares(line.in_flight_micro),
             shares(line.gap_micro),
             worth,

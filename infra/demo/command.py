@@ -104,7 +104,9 @@ def settle(stage: Stage) -> None:
     still_since = time.monotonic()
     for _left in wait_until(time.monotonic() + SETTLE_S, stage, step_s=0.5):
         status = read_status(stage.settings.wiring.kafka)
-        now = tuple((key, line.position_micro) for key, line in status.lines.items())
+        now = tuple(
+            (key, line.position_micro, line.owed_micro) for key, line in status.lines.items()
+        )
         passing = [line for line in status.lines.values() if line.hold not in LASTING]
         if status.working or passing or now != before:
             before, still_since = now, time.monotonic()

@@ -83,7 +83,7 @@ def _one_order_an_intent(found: Evidence) -> Verdict:
 def _own_drift(found: Evidence, account: str) -> Verdict:
     """Our ledger against the venue's, to the millionth of a share."""
     mine = found.state.plan.accounts[Account(account)]
-    ours: dict[str, int] = {t: p.shares_micro + p.settled_micro for t, p in mine.positions.items()}
+    ours: dict[str, int] = {t: p.shares_micro + p.owed_micro for t, p in mine.positions.items()}
     theirs = _holdings(found.truth["accounts"], mine.policy.wallet)
     off = _differences(ours, theirs)
     total = format_micro(sum(abs(value) for value in off.values()))

@@ -81,6 +81,9 @@ def _orders(found: Evidence) -> Table:
     table.add_row("asked for", str(len(requests)))
     table.add_row("ended", ", ".join(f"{n} {name}" for name, n in sorted(ends.items())))
     table.add_row("fills booked", f"{len(fills)}, of which {len(failed)} failed and were reversed")
+    redeemed = found.of(journal.PositionRedeemed)
+    dollars = usd(sum(event.cash_micro for event in redeemed))
+    table.add_row("redeemed", f"{len(redeemed)} positions for {dollars} USD")
     table.add_row(
         "slippage against the touch",
         f"{paid.foreseen_cents:.3f} c/share foreseen, {paid.paid_cents:.3f} c/share paid, "

@@ -26,6 +26,7 @@ READY_S = 120.0
 ACCOUNT = "demo"
 PIPELINE = ("public", "account", "flow", "execution")
 RESTARTS_MAX = 20
+REDEEM_MS = 3_000
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Stage:
             *("--port", "0", "--seed", str(options.seed), "--speed", str(options.speed)),
             *("--markets", str(options.markets), "--duration-s", str(options.seconds)),
             *("--rest-after-s", str(options.seconds - options.rest_s)),
+            *("--auto-redeem-ms", str(REDEEM_MS)),
             *("--faults", options.faults),
         ]
 
@@ -247,6 +249,7 @@ trades_poll_ms = 1000
 orders_poll_ms = 3000
 positions_poll_ms = 4000
 balance_poll_ms = 2000
+redemptions_poll_ms = 2000
 silence_ms = 6000
 
 [execution]

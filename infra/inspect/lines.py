@@ -28,7 +28,9 @@ COLOURS: Final[dict[str, str]] = {
     **dict.fromkeys(("PolicyAdopted", "LeaderFollowed", "LeaderUnfollowed"), "magenta"),
     **dict.fromkeys(("Tick", "ReadDone", "ReportAsked", "Cursor", "Watch"), "bright_black"),
     **dict.fromkeys(("Depth", "BookEpoch", "MarketMeta", "MarketClosed"), "blue"),
-    **dict.fromkeys(("MarketResolved", "PositionSettled"), "bright_blue"),
+    **dict.fromkeys(
+        ("MarketResolved", "PositionSettled", "OwnRedemption", "PositionRedeemed"), "bright_blue"
+    ),
     **dict.fromkeys(("LeaderFills", "LeaderMove", "NetDelta", "ExposureRebased"), "cyan"),
     **dict.fromkeys(("BaselineLowered",), "cyan"),
     **dict.fromkeys(("OwnFill", "FillBooked", "FillSettled"), "green"),

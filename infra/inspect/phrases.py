@@ -191,6 +191,14 @@ def _(r: own.OwnFill, names: Names) -> str:
 
 
 @told.register
+def _(r: own.OwnRedemption, names: Names) -> str:
+    return (
+        f"{r.account} {shares(r.shares_micro)} {names.token(r.token)} for {usd(r.cash_micro)} "
+        f"at {clock(r.venue_ms)} by {r.source}, transaction {short(r.tx)}"
+    )
+
+
+@told.register
 def _(r: own.ReportAsked, names: Names) -> str:
     return f"{r.report}: {r.about} of {who(names, r.subject)} at {clock(r.asked_ms)}"
 

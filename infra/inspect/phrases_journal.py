@@ -167,6 +167,14 @@ def _(r: journal.PositionSettled, names: Names) -> str:
 
 
 @told.register
+def _(r: journal.PositionRedeemed, names: Names) -> str:
+    return (
+        f"{r.account} {shares(r.shares_micro)} {names.token(r.token)} for {usd(r.cash_micro)}, "
+        f"transaction {short(r.tx)}"
+    )
+
+
+@told.register
 def _(r: journal.Alarm, names: Names) -> str:
     numbers = "".join(f", {numbered(name, value)}" for name, value in r.numbers.items())
     return f"{r.name} {who(names, r.subject)}: {r.detail}{numbers}"

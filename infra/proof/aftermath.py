@@ -16,7 +16,7 @@ from schemas.codec import decode
 from schemas.records import journal, own
 from schemas.records.base import Account, Intent, Record, Token
 
-OWN = (b'{"kind":"Order', b'{"kind":"OwnFill')
+OWN = (b'{"kind":"Order', b'{"kind":"Own')
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class _OrderTrail:
                 return True
             case journal.FillSettled():
                 return record.trade in self._trades and record.account == self._event.account
-            case journal.PositionSettled():
+            case journal.PositionSettled() | journal.PositionRedeemed():
                 mine = record.account == self._event.account and record.token == self._event.token
                 return mine and bool(self._trades)
         return False

@@ -127,14 +127,15 @@ def _positions(ledger: Ledger, view: VenueView) -> Iterator[Difference]:
 
 
 def _may_be_missing(ledger: Ledger, token: Token, ours_micro: int) -> bool:
-    """Dust, and what was redeemed."""
+    """Dust, and what was redeemed while no read has told it yet."""
     return abs(ours_micro) < DUST_MICRO or ledger.payout_micro(token) is not None
 
 
 def _balance(ledger: Ledger, view: VenueView) -> Iterator[Difference]:
     told = {row.token: None for row in view.holdings}
-    redeemed = [t for t in ledger.mine.positions if ledger.payout_micro(t) and t not in told]
-    ours = ledger.cash_micro(redeemed)
+    untold = [t for t in ledger.mine.positions if ledger.payout_micro(t) and t not in told]
+    ours = ledger.cash_micro(untold)
+    redeemed = len(ledger.redemptions) + len(untold)
     if ours is None or ledger.opening is None:
         yield Difference(
             about="balance",
@@ -151,8 +152,8 @@ def _balance(ledger: Ledger, view: VenueView) -> Iterator[Difference]:
             venue=f"{format_micro(view.cash_micro)} USD",
             evidence=f"{format_micro(ledger.opening.usd_micro)} USD at tape offset "
             f"{ledger.opening.offset}, {len(ledger.fills)} fills since, fees of "
-            f"{format_micro(ledger.fees_micro())} USD by each market's formula, {len(redeemed)} "
-            "tokens redeemed; deposits and withdrawals are not on the tape",
+            f"{format_micro(ledger.fees_micro())} USD by each market's formula, {redeemed} "
+            "redemptions; deposits and withdrawals are not on the tape",
         )
 
 

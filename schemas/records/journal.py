@@ -284,6 +284,21 @@ class PositionSettled(Record, frozen=True):
     cost_micro: int
 
 
+class PositionRedeemed(Record, frozen=True):
+    """Shares of a resolved market were turned into dollars: they are owed no payout any more.
+
+    shares_micro and cash_micro are what this adds to what was said of the transaction before: its
+    whole total the first time, below 0 where a total came down.
+    """
+
+    account: Account
+    condition: Condition
+    token: Token
+    tx: str
+    shares_micro: int
+    cash_micro: int
+
+
 class Alarm(Record, frozen=True):
     """Something that must not happen, did; trading goes on only where it is safe."""
 

@@ -40,6 +40,24 @@ class OwnFill(Record, frozen=True):
     recv_ns: int
 
 
+class OwnRedemption(Record, frozen=True):
+    """Total that one transaction redeemed of one outcome for our wallet, as its source states it.
+
+    Identity: (condition, tx, token); sent again it replaces, so repeating it changes nothing.
+    cash_micro is what it paid. By hand or by the venue, it looks the same (API reference 10.3).
+    """
+
+    account: Account
+    source: Literal["rest", "paper"]
+    tx: str
+    condition: Condition
+    token: Token
+    shares_micro: int
+    cash_micro: int
+    venue_ms: int
+    recv_ns: int
+
+
 class ReportAsked(Record, frozen=True):
     """A read is about to be asked; acknowledged on the tape before the request leaves.
 

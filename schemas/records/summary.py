@@ -14,7 +14,8 @@ from schemas.records.operator import FollowTerms, Scope
 
 
 class PositionLine(Part, frozen=True):
-    """One token in a Summary. settled: shares of a resolved market, redeemable at payout.
+    """One token in a Summary. settled: shares that a resolution valued at payout;
+    redeemed: what of a token was turned into dollars. What is owed is settled less redeemed.
 
     foreign: of the position, what no order of ours bought. kept: what of it the policy keeps, so
     that gap = target - (position - kept) - in flight.
@@ -37,6 +38,7 @@ class PositionLine(Part, frozen=True):
     payout_micro: int | None
     foreign_micro: int = 0
     kept_micro: int = 0
+    redeemed_micro: int = 0
 
 
 class AccountLine(Part, frozen=True):

@@ -82,6 +82,7 @@ class Chaos(Venue):
             (1, self.incomplete),
             (1, self.by_hand),
             (1, self.market_ends),
+            (1, self.redeem),
         ]
         weights = [weight for weight, _ in actions]
         for _ in range(steps):
@@ -276,6 +277,16 @@ class Chaos(Venue):
         else:
             self.over.add(market)
             self.world.resolved("0.7", "0.3", market)
+
+    def redeem(self) -> None:
+        """Somebody turns what a market owes an account into dollars; it may be told twice."""
+        for market in sorted(self.over):
+            account = self.chance.choice(list(self.accounts))
+            held = self.ours.pop((account, market), 0)
+            if held > 0:
+                tx, shares = self.name("r"), format_micro(held)
+                for _ in range(self.chance.choice((1, 2))):
+                    self.world.redeemed(shares, shares, token=market, tx=tx, account=account)
 
     def settle_down(self) -> "Chaos":
         """Faults stop: everything is told, answered, read and reported until nothing moves."""

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def lines() -> list[bytes]:
     """A tape with a bit of everything, as bytes."""
-    tape = Chaos(5).begin().run(300).world.tape
+    tape = Chaos(38).begin().run(300).world.tape
     return [codec.encode(record) for record in tape]
 
 

@@ -220,6 +220,24 @@ class World(Tape):
         }
         return self.append(own.OwnFill(**{**fields, **changes}))
 
+    def redeemed(
+        self, shares: str, cash: str, *, token: str = UP, tx: str = "0xr1", account: str = "main"
+    ) -> list[Record]:
+        """The account's wallet turned shares of a token into dollars."""
+        return self.append(
+            own.OwnRedemption(
+                account=account,
+                source="rest",
+                tx=tx,
+                condition=condition_of(token),
+                token=token,
+                shares_micro=micro(shares),
+                cash_micro=micro(cash),
+                venue_ms=self.now_ms // 1_000 * 1_000,
+                recv_ns=self.now_ms * 1_000_000,
+            )
+        )
+
     def expired(self, request: journal.OrderRequested) -> list[Record]:
         return self.append(
             own.OrderExpired(

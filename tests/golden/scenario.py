@@ -163,4 +163,7 @@ def _the_end(chaos: Chaos) -> None:
     chaos.reports()
     chaos.world.closed("2001")
     chaos.world.resolved("1", "0", UP)
+    chaos.over.add(UP)
+    chaos.redeem()
+    chaos.world.redeemed("7", "7", tx="0xlast", account="main")
     chaos.world.wait(12_000, step=2_000)

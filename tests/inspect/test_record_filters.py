@@ -15,7 +15,16 @@ MARKET_KINDS = {
     *("ExposureRebased", "BaselineLowered", "LeaderFillWithdrawn", "DriftFound"),
     "PositionCorrected",
     *("OrderRequested", "OrderHeld", "HoldEnded", "OrderProgress", "FillBooked", "FillSettled"),
-    *("PositionSettled", "Summary", "Watch", "Halt", "Resume", "WordAdopted"),
+    *(
+        "OwnRedemption",
+        "PositionSettled",
+        "PositionRedeemed",
+        "Summary",
+        "Watch",
+        "Halt",
+        "Resume",
+        "WordAdopted",
+    ),
 }
 LEADER_KINDS = {
     *("Policy", "LeaderFills", "LeaderMove", "ReadDone", "LeaderIncomplete", "LeaderFollowed"),
@@ -28,6 +37,7 @@ ACCOUNT_KINDS = {
     *("OpenOrdersReport", "OrderSigned", "OrderAnswered", "OrderExpired", "OrderAbsent"),
     *("DriftFound", "PositionCorrected", "OrderRequested", "OrderHeld", "HoldEnded"),
     *("OrderProgress", "FillBooked", "FillSettled", "PositionSettled", "Summary"),
+    *("OwnRedemption", "PositionRedeemed"),
     *("Follow", "Unfollow", "Halt", "WordAdopted", "Tick"),
 }
 

@@ -16,8 +16,8 @@ from infra.proof.venue_view import VenueReader, VenueUnreadable, VenueView
 from infra.sandbox.market import Market
 from schemas import codec
 from schemas.policy import AccountPolicy, PolicyDocument
-from schemas.records.market import MarketMeta, Outcome
-from schemas.records.own import OpenOrder, OwnFill, PositionsReport
+from schemas.records.market import MarketMeta, MarketResolved, Outcome
+from schemas.records.own import OpenOrder, OwnFill, OwnRedemption, PositionsReport
 from schemas.records.system import Policy
 from tests.connectors.account.conftest import (
     Stage,
@@ -116,6 +116,36 @@ async def test_what_the_connector_told_is_what_the_venue_says_and_what_it_missed
     assert found["order"].ours == "none of ours"
     assert found["position"].id == market.tokens[0]
     assert f"{stage.venue.cash() / 1e6:.6f}".rstrip("0").rstrip(".") in found["balance"].venue
+
+
+async def test_a_redeemed_position_is_the_same_on_both_sides_and_its_dollars_are_counted_once(
+    stages, going_on
+) -> None:
+    stage, market = await traded(stages)
+    venue = stage.venue.sandbox.venue
+    venue.ledger.resolve(market.condition_id, [500_000, 500_000])
+    payouts = dict.fromkeys(market.tokens, 500_000)
+    end = MarketResolved(condition=market.condition_id, payouts=payouts, source="test")
+    append(stage.settings.wiring.kafka, "tape", b"", codec.encode(end))
+    ledger, view = await compared(stage, going_on)
+    assert ledger.payout_micro(market.tokens[0])
+    assert differences(ledger, view) == (), "held until it is redeemed"
+    before = stage.venue.cash()
+    venue.settlement.redeem(stage.venue.wallet, market)
+    assert stage.venue.cash() > before
+    told = await stage.topics.until(OwnRedemption, lambda r: r)
+    ledger, view = await compared(stage, going_on)
+    assert ledger.payout_micro(market.tokens[0]) is None
+    assert view.holdings == ()
+    assert differences(ledger, view) == ()
+    assert [each.cash_micro for each in ledger.redemptions.values()] == [
+        each.cash_micro for each in told
+    ]
+    more = msgspec.structs.replace(told[0], cash_micro=told[0].cash_micro + 20_000)
+    append(stage.settings.wiring.kafka, "tape", b"", codec.encode(more))
+    ledger, view = await compared(stage, going_on)
+    (found,) = differences(ledger, view)
+    assert (found.about, "redemptions" in found.evidence) == ("balance", True)
 
 
 async def test_an_answer_that_cannot_be_believed_is_no_comparison(stages) -> None:

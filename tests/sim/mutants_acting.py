@@ -193,6 +193,11 @@ def resolution_ignored() -> list[Patch]:
     return [(market.Markets, "observe_end", only_closed)]
 
 
+@mutant("what was redeemed stays owed")
+def redemption_ignored() -> list[Patch]:
+    return [(booking, "decide_redeemed", lambda account, record: ())]
+
+
 @mutant("a hold is never looked at again")
 def holds_never_looked_at_again() -> list[Patch]:
     held = ordering.evolve_held

@@ -74,6 +74,7 @@ def draw(seed: int, *, faults: int | None = None) -> Options:
         index_lag_ms=chance.choice((100, 500, 1_200)),
         cache_scale=0,
         rival_every=chance.choice((0, 3)),
+        auto_redeem_ms=random.Random(f"{seed}:redeem").choice((0, 300, 2_000)),
     )
     terms = {
         "start": chance.choice(("now", "converge")),
@@ -135,6 +136,7 @@ def wiring() -> Wiring:
             orders_poll_ms=2_000,
             positions_poll_ms=1_500,
             balance_poll_ms=1_200,
+            redemptions_poll_ms=1_500,
             overlap_ms=20_000,
             rest_per_second=50,
             silence_ms=6_000,

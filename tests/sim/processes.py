@@ -16,7 +16,6 @@ import msgspec
 
 from connectors.account.main import AccountFeeds
 from connectors.account.start import Begun
-from connectors.account.trades import TRADES
 from connectors.execution import ledger
 from connectors.execution.feed import Commits, OrdersFeed, TapeFeed, TapeWriter, position_of
 from connectors.execution.intake import Backlog
@@ -29,7 +28,6 @@ from connectors.polymarket.outbox import Ids, Outbox
 from connectors.polymarket.process import run_until, tick_forever
 from connectors.polymarket.rest import Rest
 from connectors.polymarket.watchlist import Newest, take
-from connectors.public.leaders import CURSOR_FEEDS
 from connectors.public.main import Public
 from flows import copytrade
 from flows.core import RULES, fold
@@ -86,7 +84,7 @@ def cursors(broker: Broker) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for stored in broker.topic("cursors").rows:
         record = codec.decode(stored.value)
-        if isinstance(record, Cursor) and record.feed in CURSOR_FEEDS | {TRADES}:
+        if isinstance(record, Cursor):
             found[record.feed, record.subject] = record.upto_ms
     return found
 
@@ -101,8 +99,10 @@ async def run_account(
 ) -> None:
     """The account connector, as connectors.account.main puts it together."""
     wiring = settings.wiring.account
-    cursor = cursors(broker).get((TRADES, wiring.account))
-    start = Begun(tape_ms=broker.topic("tape").rows[0].at_ms, upto_ms=cursor)
+    kept = {
+        feed: ms for (feed, subject), ms in cursors(broker).items() if subject == wiring.account
+    }
+    start = Begun(tape_ms=broker.topic("tape").rows[0].at_ms, upto_ms=kept)
     outbox = Outbox(producer, settings.wiring.kafka)  # type: ignore[arg-type]
     started = ConnectorStarted(producer=wiring.producer, role="account")
     ids = Ids(wiring.producer, await outbox.tape_acknowledged(started, wiring.producer))

@@ -33,7 +33,7 @@ POLICY_HOLDS = (
 
 
 RESOLVED_FOR_MS = 6_000
-"""So long after a resolution our shares are settled at their payout."""
+"""So long after a resolution our shares are settled, and what was redeemed of them is told."""
 
 
 def settle(judge: "Judge") -> None:
@@ -93,13 +93,19 @@ def _orders(judge: "Judge") -> None:
 
 
 def _settled(judge: "Judge") -> None:
-    """Shares of a resolved market are no position any more."""
+    """Shares of a resolved market are no position any more, and owed unless they were redeemed."""
     account, now_ms = _account(judge), judge.world.loop.now_ms()
-    for token, market, _ in judge.world.town.tokens():
+    for token, market, index in judge.world.town.tokens():
         long_ago = market.is_resolved and now_ms - market.resolved_ms > RESOLVED_FOR_MS
         if long_ago and account.held_micro(token):
             detail = f"{token[-6:]}: {account.held_micro(token)}"
             raise judge.late("resolved_markets_are_settled", detail)
+        position = account.positions.get(token)
+        if long_ago and position is not None:
+            really = judge.world.town.held_micro(OWN_WALLET, market, index)
+            if position.owed_micro != really:
+                detail = f"{token[-6:]}: {position.owed_micro}, really {really}"
+                raise judge.late("redeemed_is_owed_no_more", detail)
 
 
 def _gaps(judge: "Judge") -> None:

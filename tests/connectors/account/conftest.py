@@ -60,6 +60,7 @@ POLLS = {
     "orders_poll_ms": 300,
     "positions_poll_ms": 300,
     "balance_poll_ms": 300,
+    "redemptions_poll_ms": 300,
     "rest_per_second": 50,
 }
 
@@ -189,9 +190,10 @@ class Topics:
             assert time.monotonic() < deadline, f"{kind.__name__} after {wait_s} s: {found[-8:]}"
             await asyncio.sleep(0.05)
 
-    async def cursors(self) -> list[Any]:
-        """All cursors written so far, deletions left out."""
-        return [codec.decode(row.value) for row in await self.rows("cursors") if row.value]
+    async def cursors(self, feed: str) -> list[Any]:
+        """All cursors of a feed written so far, deletions left out."""
+        found = [codec.decode(row.value) for row in await self.rows("cursors") if row.value]
+        return [cursor for cursor in found if cursor.feed == feed]
 
     async def everything(self) -> bytes:
         """All bytes of all topics, headers and keys included."""
@@ -453,7 +455,7 @@ class Desk:
 
 
 OWN_KEY = "0a0a0a0a-1b1b-2c2c-3d3d-4e4e4e4e4e4e"
-OWN_FEEDS = ("own_trades", "own_orders", "own_positions", "own_balance")
+OWN_FEEDS = ("own_trades", "own_orders", "own_positions", "own_balance", "own_redemptions")
 
 
 @pytest.fixture

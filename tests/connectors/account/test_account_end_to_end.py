@@ -5,13 +5,16 @@ from schemas.records.own import (
     BalanceReport,
     OpenOrdersReport,
     OwnFill,
+    OwnRedemption,
     PositionsReport,
     ReportAsked,
 )
 from schemas.records.system import ConnectorStarted, Genesis, Tick
 from schemas.wiring import KafkaWiring
 
-FEEDS = {"user", "own_trades", "own_orders", "own_positions", "own_balance"}
+FEEDS = {
+    *("user", "own_trades", "own_orders", "own_positions", "own_balance", "own_redemptions"),
+}
 
 
 # Trades are read once, at the beginning: whatever comes later is the channel's.
@@ -115,6 +118,32 @@ async def test_reports_are_asked_on_the_tape_before_they_are_answered_and_agree(
     assert len(place) == len({r.report for r in everything if isinstance(r, ReportAsked)})
 
 
+async def test_what_is_redeemed_outside_is_told_once_with_what_it_paid(stages) -> None:
+    stage = await stages()
+    first = stage.start()
+    market = stage.venue.market()
+    await stage.ready()
+    for token in (0, 1):
+        stage.venue.buy(market, usd_micro=5_000_000, token=token)
+    await stage.topics.until(OwnFill, lambda f: len(_confirmed(f)) == stage.venue.trades() >= 2)
+    held = {market.tokens[token]: stage.venue.held(market, token) for token in (0, 1)}
+    venue = stage.venue.sandbox.venue
+    venue.ledger.resolve(market.condition_id, [1_000_000, 0])
+    before = stage.venue.cash()
+    assert venue.settlement.redeem(stage.venue.wallet, market) == 2
+    told = await stage.topics.until(OwnRedemption, lambda r: len(r) == 2)
+    assert {r.token: r.shares_micro for r in told} == held
+    assert sum(r.cash_micro for r in told) == stage.venue.cash() - before > 0
+    assert len({(r.account, r.condition, r.tx, r.source) for r in told}) == 1
+    await first.stopped()
+    assert len(await stage.topics.tape(OwnRedemption)) == 2, "said once in a life"
+    stage.start()
+    again = await stage.topics.until(OwnRedemption, lambda r: len(r) == 4)
+    assert {(r.token, r.tx, r.shares_micro, r.cash_micro) for r in again} == {
+        (r.token, r.tx, r.shares_micro, r.cash_micro) for r in told
+    }, "a restart reads the overlap again and says the same"
+
+
 async def test_it_announces_itself_after_genesis_and_ticks_all_its_feeds(stages) -> None:
     stage = await stages()
     stage.start()
@@ -146,7 +175,7 @@ async def test_the_cursor_stands_behind_the_oldest_trade_that_can_still_change(s
     fills = await stage.topics.until(OwnFill, lambda f: f and f[-1].status == "MINED")
     late_ms = fills[0].venue_ms + 2_000
     await stage.topics.until(Tick, lambda t: t[-1].feeds["own_trades"].last_data_ms > late_ms)
-    cursors = await stage.topics.cursors()
+    cursors = await stage.topics.cursors("own_trades")
     assert cursors[-1].upto_ms < fills[0].venue_ms + 1_000, "it stays in that second"
     assert isinstance(cursors[-1], Cursor)
     assert (cursors[-1].feed, cursors[-1].subject) == ("own_trades", "main")

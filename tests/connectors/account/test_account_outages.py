@@ -168,7 +168,7 @@ async def test_a_restart_reads_from_its_cursor_and_without_one_from_the_tapes_be
     fills = await stage.topics.until(OwnFill, lambda f: f and f[-1].status == "CONFIRMED")
 
     async def passed() -> bool:
-        cursors = await stage.topics.cursors()
+        cursors = await stage.topics.cursors("own_trades")
         return bool(cursors) and cursors[-1].upto_ms > fills[-1].venue_ms + 2_000
 
     await until_answered(passed)
@@ -239,9 +239,7 @@ async def test_an_empty_tape_is_waited_for_and_never_begun(stages, new_tape, beg
 async def test_waiting_for_a_tape_leaves_no_thread_behind(new_tape) -> None:
     kafka, halt = new_tape(begun=False), threading.Event()
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=5)
-    waiting = asyncio.create_task(
-        asyncio.to_thread(begun, config, kafka, "own_trades", "main", halt)
-    )
+    waiting = asyncio.create_task(asyncio.to_thread(begun, config, kafka, "main", halt))
     await asyncio.sleep(0.3)
     assert not waiting.done()
     halt.set()
@@ -252,10 +250,10 @@ async def test_waiting_for_a_tape_leaves_no_thread_behind(new_tape) -> None:
 async def test_real_fills_are_not_put_on_a_tape_of_paper_fills(new_tape) -> None:
     kafka = new_tape()
     config = consumer_config(kafka.bootstrap, fetch_wait_ms=5)
-    look = functools.partial(begun, config, kafka, "own_trades", "main", threading.Event())
+    look = functools.partial(begun, config, kafka, "main", threading.Event())
     tape = TapeWriter(kafka, "test")
     tape.append(ConnectorStarted(producer="public", role="public"), "public")
-    assert (await asyncio.to_thread(look)).upto_ms is None
+    assert (await asyncio.to_thread(look)).upto_ms == {}
     tape.append(ConnectorStarted(producer="paper", role="paper"), "paper")
     with pytest.raises(SettingsError, match="has paper fills, which would count as live ones"):
         await asyncio.to_thread(look)

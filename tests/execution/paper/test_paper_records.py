@@ -13,6 +13,7 @@ from schemas.records.own import (
     BalanceReport,
     OpenOrdersReport,
     OwnFill,
+    OwnRedemption,
     PositionsReport,
     ReportAsked,
 )
@@ -123,3 +124,26 @@ async def test_a_resolved_market_pays_out_and_leaves_the_positions(
     )
     assert paper.venue.ledger.cash[MAIN] == before + 10_080_000
     assert paper.venue.ledger.holdings(MAIN) == ()
+
+
+async def test_what_a_resolution_paid_is_told_once_whoever_was_killed_in_between(
+    opened: Any, make: Any, desk: Any
+) -> None:
+    await desk(opened).order()
+    opened.tape.put(
+        MarketResolved(
+            condition=make.condition, payouts={make.token: MICRO // 2, OTHER_TOKEN: 0}, source="s"
+        )
+    )
+    for _ in range(2):
+        paper = desk(opened)
+        running = asyncio.create_task(paper.venue.run())
+        started = len(opened.tape.of(BalanceReport))
+        await until(lambda n=started: len(opened.tape.of(BalanceReport)) > n)
+        await until(lambda p=paper: not p.venue.ledger.untold())
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    (told,) = opened.tape.of(OwnRedemption)
+    assert (told.account, told.token, told.condition) == (MAIN, make.token, make.condition)
+    assert (told.shares_micro, told.cash_micro) == (10_080_000, 5_040_000)

@@ -208,11 +208,19 @@ JOURNAL: Final[tuple[Record, ...]] = (
         payout_micro=1_000_000,
         cost_micro=5_175_000,
     ),
+    journal.PositionRedeemed(
+        account=MAIN,
+        condition=MARKET,
+        token=UP,
+        tx="0x" + "5e771e" * 10 + "0a0b",
+        shares_micro=10_000_000,
+        cash_micro=10_000_000,
+    ),
     journal.Alarm(
         name="late_fill", subject=INTENT, detail="a fill of an ended order", numbers={"late_ms": 9}
     ),
     Summary(
-        now_ms=NOW_MS,
+        now_ms=NOW_MS + 10_000,
         accounts=(
             AccountLine(
                 account=MAIN,
@@ -246,6 +254,7 @@ JOURNAL: Final[tuple[Record, ...]] = (
                 payout_micro=None,
                 foreign_micro=2_000_000,
                 kept_micro=2_000_000,
+                redeemed_micro=0,
             ),
         ),
         working=(

@@ -149,6 +149,17 @@ TAPE: Final[tuple[Record, ...]] = (
         venue_ms=NOW_MS,
         recv_ns=NOW_NS + 180_000_000,
     ),
+    own.OwnRedemption(
+        account=MAIN,
+        source="rest",
+        tx="0x" + "5e771e" * 10 + "0a0b",
+        condition=MARKET,
+        token=UP,
+        shares_micro=10_000_000,
+        cash_micro=10_000_000,
+        venue_ms=NOW_MS,
+        recv_ns=NOW_NS,
+    ),
     own.ReportAsked(report="account-3.4", subject=MAIN, about="positions", asked_ms=NOW_MS),
     own.PositionsReport(
         report="account-3.4",
