@@ -14,6 +14,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -49,6 +50,8 @@ OUTPUTS: tuple[tuple[Topic, str], ...] = (
     ("watch", "watch"),
 )
 """Each numbered topic and the step that writes it. Snapshots are kept by these names."""
+
+OFFSET_OF: Callable[[Entry], int] = attrgetter("offset")
 
 OnEntries = Callable[[list[Entry]], None]
 
@@ -142,7 +145,7 @@ def _step(
     apply: Callable[[S, Entry], list[W]],
 ) -> KeyedStream[list[W]]:
     return batch_step(
-        step_id, up, lambda snapshot: Step(make, apply, snapshot), offset_of=lambda e: e.offset
+        step_id, up, lambda snapshot: Step(make, apply, snapshot), offset_of=OFFSET_OF
     )
 
 

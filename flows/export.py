@@ -15,7 +15,6 @@ within their retention (7 days); what was gone before it came is counted and log
 folder from TRUECOPY_ARCHIVE, but without lock and purge around the recovery directory.
 """
 
-import gc
 import os
 import threading
 from collections import deque
@@ -79,14 +78,6 @@ def identity_of(kafka: KafkaWiring, folder: Path, *, stop: threading.Event) -> I
             "that says which tape this is: name the folder that it was exported to so far"
         )
     return msgspec.json.decode(file.read_bytes(), type=Identity)
-
-
-def spare_collector() -> None:
-    """Let the cycle collector run seldom, in a process that does nothing but export.
-
-    Rows hold no cycles, but it would look at each of them several times (0.9 of 5.9 us a row).
-    """
-    gc.set_threshold(500_000, 20, 20)
 
 
 def build(export: Export, *, stop: threading.Event, tally: Tally) -> Dataflow:

@@ -105,7 +105,8 @@ class Totals:
 class AccountState:
     """Everything the plan of one account rests on.
 
-    followed: whom it follows by policy and words. since_ms: fold time from which on it does.
+    followed: whom it follows by policy and words, in their order; place: the same by wallet, with
+    its number there. since_ms: fold time from which on it does.
     working: the order of a token that keeps it from another. returned: orders proven absent that
     the venue accepted after all, while their token already worked another.
     """
@@ -113,6 +114,7 @@ class AccountState:
     policy: AccountPolicy
     active: bool = True
     followed: tuple[Followed, ...] = ()
+    place: dict[Wallet, int] = field(default_factory=dict)
     since_ms: dict[Wallet, int] = field(default_factory=dict)
     baseline: dict[Wallet, dict[Token, int]] = field(default_factory=dict)
     positions: dict[Token, Position] = field(default_factory=dict)
@@ -129,9 +131,15 @@ class AccountState:
     halted: str | None = None
     totals: Totals = field(default_factory=Totals)
 
+    def follow(self, followed: tuple[Followed, ...]) -> None:
+        """Follow these from now on, and nobody else."""
+        self.followed = followed
+        self.place = {each.leader: number for number, each in enumerate(followed)}
+
     def follows(self, wallet: Wallet) -> Followed | None:
         """On which terms the account follows a leader, None if it does not."""
-        return next((each for each in self.followed if each.leader == wallet), None)
+        number = self.place.get(wallet)
+        return self.followed[number] if number is not None else None
 
     def position(self, token: Token, condition: Condition) -> Position:
         """The token's position, begun empty if there is none."""
@@ -146,13 +154,19 @@ class AccountState:
         """Orders that may still bring something."""
         return [self.orders[i] for i in (*self.working.values(), *self.returned)]
 
+    def unended_of(self, token: Token) -> list[Order]:
+        """The same of one token: the one that works, and those that came back beside it."""
+        intent = self.working.get(token)
+        mine = [] if intent is None else [self.orders[intent]]
+        return mine + [self.orders[i] for i in self.returned if self.orders[i].token == token]
+
     def in_flight_micro(self, token: Token) -> int:
         """Signed shares that the token's orders will still bring."""
-        return sum(order.in_flight_micro for order in self.unended() if order.token == token)
+        return sum(order.in_flight_micro for order in self.unended_of(token))
 
     def coming_micro(self, token: Token, direction: int) -> int:
         """The part of it that goes the way of direction, + or -."""
-        found = [order.in_flight_micro for order in self.unended() if order.token == token]
+        found = [order.in_flight_micro for order in self.unended_of(token)]
         return sum(signed for signed in found if signed * direction > 0)
 
     def kept_micro(self, token: Token) -> int:
@@ -175,10 +189,7 @@ class AccountState:
 
         Shares without a cost that reports found count with the most they may have cost.
         """
-        usd = {
-            token: position.invested_micro + position.unpriced_usd_micro
-            for token, position in self.positions.items()
-        }
+        usd = {token: position.bound_usd_micro for token, position in self.positions.items()}
         for order in self.unended():
             usd[order.token] = usd.get(order.token, 0) + order.reserved_usd_micro
         return usd
@@ -222,12 +233,12 @@ def shares_of(
     account: AccountState, leaders: Leaders, markets: Markets, token: Token
 ) -> list[Share]:
     """Each followed leader's part of the token's target, in the order they are followed."""
-    pair = markets.pair(token)
+    pair, place = markets.pair(token), account.place
     # Who never moved in the market has no part: a baseline holds tokens of the exposure only.
     movers = leaders.movers_of(pair)
     found = []
-    for each in [each for each in account.followed if each.leader in movers] if movers else ():
-        wallet, terms = each.leader, each.terms
+    for number in sorted(place[wallet] for wallet in movers if wallet in place):
+        wallet, terms = account.followed[number].leader, account.followed[number].terms
         exposure = leaders[wallet].exposure
         base = account.baseline.get(wallet, {})
         excesses = [excess(exposure.get(t, 0), base.get(t, 0)) for t in pair]

@@ -23,7 +23,7 @@ def adopt_policy(accounts: Accounts, policy: PolicyDocument, words: Words) -> No
         name = Account(terms.name)
         known = accounts.setdefault(name, AccountState(terms))
         known.policy, known.active, known.halted = terms, True, None
-        known.followed = followed(policy, terms, words)
+        known.follow(followed(policy, terms, words))
         if name in rested:
             known.baseline.clear()
         _forget(known)
@@ -34,7 +34,7 @@ def adopt_word(
 ) -> None:
     """An account follows somebody, on other terms, or no longer."""
     account, wallet = accounts[event.account or Account("")], Wallet(event.subject)
-    account.followed = followed(policy, account.policy, words)
+    account.follow(followed(policy, account.policy, words))
     _forget(account)
     if event.terms is not None and event.terms.start == "converge" and wallet in account.baseline:
         account.baseline[wallet] = {}

@@ -30,6 +30,8 @@ def halt_gate(
     A halted leader stops every token that he has or had something in since he was followed: an
     operator who stops him wants nothing done at his behest, a sale no more than a buy.
     """
+    if not words.halts:
+        return None
     found = {
         "halt_account_offset": words.halted("account", name, name),
         "halt_token_offset": words.halted("token", token, name),

@@ -60,6 +60,8 @@ class LeadersState:
 def observe(state: LeadersState, offset: int, record: Record) -> None:
     """Fold one tape record into the world of this step."""
     match record:
+        case LeaderFills():
+            _observe_fills(state, record)
         case Tick():
             state.clock.observe(record, state.policy.clock_jump_ms)
             _observe_audits(state)
@@ -67,8 +69,6 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
             state.policy = record.document
             for known in state.leaders.values():
                 known.proven.follow_again()
-        case LeaderFills():
-            _observe_fills(state, record)
         case LeaderMove():
             _observe_move(state, record)
         case ReadDone() if (leader := state.leaders.get(record.leader)) is not None:
@@ -90,16 +90,24 @@ def observe(state: LeadersState, offset: int, record: Record) -> None:
             state.markets.observe_end(record)
 
 
+def quiet(state: LeadersState, record: Record) -> bool:
+    """Whether `decide` would say nothing: a fill that waits in its window, as nearly all do."""
+    if not isinstance(record, LeaderFills):
+        return False
+    leader = state.leaders.get(record.leader)
+    return leader is None or not leader.earlier
+
+
 def decide(state: LeadersState, offset: int, record: Record) -> Iterator[Record]:
     """Events that follow from the record; each is evolved before the next is drawn."""
     match record:
+        case LeaderFills() | LeaderMove():
+            yield from _decide_earlier(state, record.leader)
         case Policy():
             yield from _decide_followed(state)
         case Follow() | Unfollow() | Halt() | Resume():
             yield from words.decide(state.words, state.policy, offset, record)
             yield from _decide_followed(state)
-        case LeaderFills() | LeaderMove():
-            yield from _decide_earlier(state, record.leader)
         case ReadDone() if record.leader in state.leaders:
             yield from _decide_withdrawn(state, record.leader)
             yield from _decide_earlier(state, record.leader)
@@ -254,10 +262,16 @@ def _evolve_withdrawn(state: LeadersState, event: journal.LeaderFillWithdrawn) -
 
 def _decide_windows(state: LeadersState) -> Iterator[Record]:
     now_ms, policy = state.clock.now_ms, state.policy
-    for wallet, leader in state.leaders.items():
-        for token, window in list(leader.windows.items()):
-            if window.due(now_ms, policy.quiet_ms, policy.net_window_ms):
-                yield closed(wallet, token, window, now_ms)
+    quiet_ms, most_ms = policy.quiet_ms, policy.net_window_ms
+    due = [
+        (wallet, token, window)
+        for wallet, leader in state.leaders.items()
+        if leader.windows
+        for token, window in leader.windows.items()
+        if window.due(now_ms, quiet_ms, most_ms)
+    ]
+    for wallet, token, window in due:
+        yield closed(wallet, token, window, now_ms)
 
 
 def _decide_lows(wallet: Wallet, leader: LeaderState) -> Iterator[Record]:

@@ -5,7 +5,8 @@ its own and the newest Depth of a live one counts.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from flows.core.clock import producer_of
 from schemas.records.base import Condition, Token
@@ -18,6 +19,7 @@ class Market:
     """One market: what it is, and whether it has ended."""
 
     meta: MarketMeta
+    tokens: list[Token]
     closed: str | None = None
     payouts: dict[Token, int] | None = None
 
@@ -26,7 +28,7 @@ class Market:
         return next((o.name for o in self.meta.outcomes if o.token == token), "?")
 
 
-class Book(NamedTuple):
+class Book(msgspec.Struct, frozen=True, gc=False):
     """The newest Depth of a live epoch and where it stands on the tape."""
 
     depth: Depth
@@ -63,7 +65,7 @@ class Markets:
     def pair(self, token: Token) -> list[Token]:
         """All tokens of the token's market, itself included; just itself while unknown."""
         market = self.of(token)
-        return [o.token for o in market.meta.outcomes] if market is not None else [token]
+        return market.tokens if market is not None else [token]
 
     def resolved(self, token: Token) -> bool:
         """Whether the token's market has its payouts."""
@@ -73,10 +75,11 @@ class Markets:
     def observe_meta(self, record: MarketMeta) -> None:
         """Take metadata in; an end that was told before it applies now."""
         known = self.by_condition.get(record.condition)
+        tokens = [outcome.token for outcome in record.outcomes]
         if known is not None:
-            known.meta = record
+            known.meta, known.tokens = record, tokens
         else:
-            self.by_condition[record.condition] = Market(record)
+            self.by_condition[record.condition] = Market(record, tokens)
         for outcome in record.outcomes:
             self.condition_of[outcome.token] = record.condition
         early = self.ended_early.pop(record.condition, None)

@@ -25,9 +25,13 @@ from flows.core.words import Words
 from schemas.policy import PolicyDocument
 from schemas.records import journal, own
 from schemas.records.base import Account, Record, Token, Wallet
+from schemas.records.leader import LeaderFills, ReadDone
 from schemas.records.market import BookEpoch, Depth, MarketClosed, MarketMeta, MarketResolved
 from schemas.records.summary import Summary
 from schemas.records.system import ConnectorStarted, Policy, Tick
+
+SILENT = (Depth, LeaderFills, ReadDone, own.ReportAsked, own.PositionsReport, own.BalanceReport)
+"""Kinds that `decide` has no case for, nineteen of twenty records: it need not be asked."""
 
 
 @dataclass(slots=True)
@@ -68,18 +72,25 @@ class PlanState:
 
 def observe(state: PlanState, offset: int, record: Record) -> None:
     """Fold one tape record into the world of this step."""
+    if isinstance(record, Depth):  # four of five are; a book makes us want to see nothing
+        _observe_depth(state, offset, record)
+        return
     _observe_world(state, offset, record)
-    if not isinstance(record, Depth):  # four of five are; a book makes us want to see nothing
-        watching.observe(state.watching, state.markets, record)
+    watching.observe(state.watching, state.markets, record)
+
+
+def _observe_depth(state: PlanState, offset: int, record: Depth) -> None:
+    state.markets.observe_depth(offset, record)
+    token = record.token
+    for name, account in state.accounts.items():
+        if token in account.holds:
+            state.touched[(name, token)] = None
 
 
 def _observe_world(state: PlanState, offset: int, record: Record) -> None:
     match record:
-        case Depth():
-            state.markets.observe_depth(offset, record)
-            for name, account in state.accounts.items():
-                if record.token in account.holds:
-                    state.touched[(name, record.token)] = None
+        case LeaderFills():
+            return  # the window step says what comes of it
         case Tick():
             _observe_tick(state, record)
         case BookEpoch():
@@ -100,8 +111,8 @@ def _observe_world(state: PlanState, offset: int, record: Record) -> None:
 
 
 def quiet(state: PlanState, record: Record) -> bool:
-    """Whether `decide` would say nothing of this record: a Depth that nothing waits for."""
-    return isinstance(record, Depth) and not state.touched and not state.watching.wanted
+    """Whether `decide` would say nothing: nothing waits, and of such records it never does."""
+    return not state.touched and not state.watching.wanted and isinstance(record, SILENT)
 
 
 def decide(state: PlanState, offset: int, record: Record) -> Iterator[Record]:

@@ -123,7 +123,9 @@ class Position:
     @property
     def invested_micro(self) -> int:
         """The same with the fees of buying it: what caps bind."""
-        return self.unsettled_cost_micro + self.sums.cost_fees_micro - self.settled_fees_micro
+        sums = self.sums
+        cost = sums.cost_micro - self.settled_cost_micro
+        return cost + sums.cost_fees_micro - self.settled_fees_micro
 
     @property
     def unpriced_usd_micro(self) -> int:
@@ -133,8 +135,15 @@ class Position:
         What an order in flight may have missed it still reserves; what is told twice has its cost.
         """
         drifted = self.corrected_micro - self.opened_micro
+        if drifted <= 0:
+            return 0
         known = max(self.owned.missed_micro, 0) + max(self.owned.doubled_micro, 0)
         return max(min(drifted - known, self.shares_micro), 0)
+
+    @property
+    def bound_usd_micro(self) -> int:
+        """What the position takes of every cap."""
+        return self.invested_micro + self.unpriced_usd_micro
 
     @property
     def settled_result_micro(self) -> int:

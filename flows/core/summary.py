@@ -1,9 +1,9 @@
 """The Summary event: everything `status` shows, computed from planning state each ten seconds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from flows.core.account import AccountState, Leaders, shares_of
+from flows.core.account import AccountState, Leaders, Share, shares_of
 from flows.core.clock import FoldClock
 from flows.core.market import Markets
 from flows.core.words import Followed, Words
@@ -46,9 +46,9 @@ def summarise(
         now_ms=clock.now_ms,
         accounts=tuple(_account_line(name, account) for name, account in accounts.items()),
         positions=tuple(
-            _position_line(name, account, markets, leaders, token)
+            line
             for name, account in accounts.items()
-            for token in _tokens(account, leaders, markets)
+            for line in _position_lines(name, account, leaders, markets)
         ),
         working=tuple(
             _working_line(name, account, intent)
@@ -89,21 +89,20 @@ def summarise(
     )
 
 
-def _tokens(account: AccountState, leaders: Leaders, markets: Markets) -> list[Token]:
+def _position_lines(
+    name: Account, account: AccountState, leaders: Leaders, markets: Markets
+) -> Iterator[PositionLine]:
     """Tokens with a position, a payout that is owed, a hold, a working order or a target."""
     seen = {**dict.fromkeys(account.positions), **dict.fromkeys(account.holds)}
     seen.update(dict.fromkeys(account.working))
     for view in leaders.values():
         seen.update(dict.fromkeys(view.exposure))
-    return [
-        token
-        for token in seen
-        if account.held_micro(token)
-        or token in account.holds
-        or token in account.working
-        or (account.positions.get(token) is not None and account.positions[token].owed_micro)
-        or (not markets.resolved(token) and shares_of(account, leaders, markets, token))
-    ]
+    for token in seen:
+        targets = [] if markets.resolved(token) else shares_of(account, leaders, markets, token)
+        position = account.positions.get(token)
+        listed = position is not None and (position.shares_micro or position.owed_micro)
+        if listed or targets or token in account.holds or token in account.working:
+            yield _position_line(name, account, markets, token, targets)
 
 
 def _follow_line(name: Account, account: AccountState, followed: Followed) -> FollowLine:
@@ -149,8 +148,8 @@ def _position_line(
     name: Account,
     account: AccountState,
     markets: Markets,
-    leaders: Leaders,
     token: Token,
+    targets: list[Share],
 ) -> PositionLine:
     position = account.positions.get(token)
     market = markets.of(token)
@@ -159,7 +158,6 @@ def _position_line(
     book = epochs.newest() if epochs is not None else None
     bids = decode_levels(book.depth.bids) if book is not None else []
     hold = account.holds.get(token)
-    targets = [] if payouts is not None else shares_of(account, leaders, markets, token)
     return PositionLine(
         account=name,
         token=token,

@@ -17,6 +17,15 @@ class Contiguity:
     def __init__(self, next_offset: int = 0) -> None:
         self.next_offset = next_offset
 
+    def admit_all(self, offsets: list[int]) -> None:
+        """Take a batch, each as `admit` does; one comparison where all is well."""
+        due = self.next_offset
+        if offsets == list(range(due, due + len(offsets))):
+            self.next_offset = due + len(offsets)
+            return
+        for offset in offsets:
+            self.admit(offset)
+
     def admit(self, offset: int) -> None:
         """Take the next offset; raises TapeGap or TapeRepeat, naming both, for any other."""
         if offset == self.next_offset:

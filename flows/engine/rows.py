@@ -2,11 +2,13 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 NUMBER_HEADER = "n"
 """Kafka header that carries a record's number, in decimal digits."""
 
 
-class TapeRow(NamedTuple):
+class TapeRow(msgspec.Struct, frozen=True, gc=False):
     """One record of the tape: its offset is its sequence, its value is not decoded."""
 
     offset: int

@@ -51,8 +51,7 @@ class FoldLogic(StatefulBatchLogic[V, W, Snapshot], Generic[V, W]):
 
     def on_batch(self, values: list[V]) -> tuple[list[W], bool]:
         """Check every offset, then fold the batch; the state is never discarded."""
-        for value in values:
-            self._due.admit(self._offset_of(value))
+        self._due.admit_all(list(map(self._offset_of, values)))
         return self._fold.on_batch(values), self.RETAIN
 
     def snapshot(self) -> Snapshot:

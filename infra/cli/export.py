@@ -15,9 +15,10 @@ from rich.table import Table
 from connectors.kafka.errors import KafkaFailed
 from connectors.telemetry.clients import away
 from connectors.telemetry.server import Telemetry
+from flows.engine.collector import spare_collector
 from flows.engine.errors import StartRefused
 from flows.engine.launch import run
-from flows.export import FOLDER, STATE, Export, build, identity_of, spare_collector
+from flows.export import FOLDER, STATE, Export, build, identity_of
 from flows.export_source import Tally, places_of
 from infra.cli.lazy import LazySettings
 from infra.cli.served import served

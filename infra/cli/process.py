@@ -62,11 +62,13 @@ def flow(settings: Callable[[], Settings]) -> None:
     """The dataflow of one shard: tape in, journal and orders out."""
     from flows.copytrade import build, hub_of, writing_fence
     from flows.core import RULES
+    from flows.engine.collector import spare_collector
     from flows.engine.launch import run
     from flows.engine.takeover import refuse_other_rules
     from flows.flow_meter import FlowMeter, export_flow
 
     wiring = settings().wiring
+    spare_collector()
     stop = threading.Event()
     hub, meter = hub_of(wiring, stop), FlowMeter()
     telemetry = Telemetry("flow", rules=RULES, hung_s=FLOW_HUNG_S)

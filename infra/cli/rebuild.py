@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from flows.core import RULES
-from flows.export import spare_collector
+from flows.engine.collector import spare_collector
 from infra.cli.lazy import LazySettings
 from infra.proof.digest import state_digest
 from infra.proof.progress import reading

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from flows.core import RULES
-from flows.export import spare_collector
+from flows.engine.collector import spare_collector
 from infra.cli.lazy import LazySettings
 from infra.inspect.human import printable, span
 from infra.proof.policy_changes import Change, parse_change

@@ -18,7 +18,7 @@ from connectors.kafka.config import consumer_config, producer_config
 from connectors.kafka.consumer import PartitionReader
 from connectors.kafka.producer import Producer
 from flows.core.fold import FoldState, fold
-from flows.export import spare_collector
+from flows.engine.collector import spare_collector
 from schemas import codec
 from schemas.wiring import KafkaWiring
 

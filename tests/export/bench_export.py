@@ -20,9 +20,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka.config import admin_config, consumer_config, producer_config
+from flows.engine.collector import spare_collector
 from flows.engine.launch import run
 from flows.engine.recovery import Identity
-from flows.export import Export, build, spare_collector
+from flows.export import Export, build
 from flows.export_source import Tally, places_of
 from infra.kafka.cluster import KafkaCluster
 from infra.topics import apply

@@ -206,19 +206,18 @@ def holds_never_looked_at_again() -> list[Patch]:
         held(state, event, fold_clock)
         state.holds[event.token].again_ms = 1 << 62
 
-    world = planning._observe_world
+    depth = planning._observe_depth
 
     def asleep(state: Any, offset: int, record: Any) -> None:
         before = dict(state.touched)
-        world(state, offset, record)
-        if isinstance(record, market_records.Depth):
-            state.touched.clear()
-            state.touched.update(before)
+        depth(state, offset, record)
+        state.touched.clear()
+        state.touched.update(before)
 
     return [
         (ordering, "evolve_held", for_ever),
         (planning.ordering, "evolve_held", for_ever),
-        (planning, "_observe_world", asleep),
+        (planning, "_observe_depth", asleep),
     ]
 
 
