@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from connectors.kafka.config import READER, Health, consumer_config
 from connectors.kafka.errors import stop_if_fatal
@@ -114,21 +114,28 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
             self._look()
         if first is None:
             return []
-        rows = []
-        for message in (first, *self._consumer.consume(BATCH_MAX - 1, 0)):
-            error, offset = message.error(), message.offset()
-            if error is not None:
-                stop_if_fatal(error, f"reading {self._where}")
-                continue
-            assert offset is not None, "a record without an error has an offset"
-            if not self._past(offset):
-                self._due.admit(offset)
-                # A record without a value is no record of ours: the decoder stops at it.
-                rows.append(TapeRow(offset, message.value() or b""))
+        rows = self._rows([first, *self._consumer.consume(BATCH_MAX - 1, 0)])
         if rows:
             self._health.on_traffic()
             self._progress.records += len(rows)
             self._progress.due = self._due.next_offset
+        return rows
+
+    def _rows(self, messages: list[Message]) -> list[TapeRow]:
+        """The records among what was read, their offsets checked."""
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                stop_if_fatal(error, f"reading {self._where}")
+        # What has no error has an offset; a record without a value the decoder stops at.
+        rows = [
+            TapeRow(m.offset(), m.value() or b"")  # type: ignore[arg-type]
+            for m in messages
+            if m.error() is None
+        ]
+        if self._until is not None:
+            rows = [row for row in rows if not self._past(row.offset)]
+        self._due.admit_all([row.offset for row in rows])
         return rows
 
     def next_awake(self) -> datetime:

@@ -63,6 +63,23 @@ def test_a_pickled_state_goes_on_with_the_same_bytes(
         assert fold(state, n, codec.decode(line)) == folded[n]
 
 
+def test_kinds_that_are_passed_by_undecided_never_lead_to_an_event(lines: list[bytes]) -> None:
+    """Whatever the state: `quiet` looks at what else waits, and asks nobody about these."""
+    state, asked = FoldState(), 0
+    for offset, line in enumerate(lines):
+        record = codec.decode(line)
+        if isinstance(record, planning.SILENT):
+            asked += 1
+            windowed = leaders.quiet(state.leaders, record)
+            if windowed:
+                assert list(leaders.decide(state.leaders, offset, record)) == []
+            state.plan.touched.clear()
+            if not state.plan.watching.wanted:
+                assert list(planning.decide(state.plan, offset, record)) == []
+        fold(state, offset, record)
+    assert asked > len(lines) // 3
+
+
 SCRIPT = """
 import hashlib, sys
 from flows.core.fold import FoldState, fold

@@ -23,6 +23,29 @@ def test_any_other_offset_stops_and_names_both(offset: int, error: type[Exceptio
 
 
 @pytest.mark.parametrize(
+    ("offsets", "error", "named", "next_offset"),
+    [
+        ([5, 6, 7], None, 0, 8),
+        ([], None, 0, 5),
+        ([6, 7], TapeGap, 6, 5),
+        ([5, 7], TapeGap, 7, 6),
+        ([5, 6, 6], TapeRepeat, 6, 7),
+        ([4, 5], TapeRepeat, 4, 5),
+    ],
+)
+def test_a_batch_is_admitted_as_its_offsets_are_one_by_one(
+    offsets: list[int], error: type[Exception] | None, named: int, next_offset: int
+) -> None:
+    due = Contiguity(5)
+    if error is None:
+        due.admit_all(offsets)
+    else:
+        with pytest.raises(error, match=rf"offset {named} came where"):
+            due.admit_all(offsets)
+    assert due.next_offset == next_offset
+
+
+@pytest.mark.parametrize(
     ("offset", "rules", "stops"),
     [
         (40, 3, False),  # an earlier generation: the flow that ran before
