@@ -78,6 +78,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and BROKER_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.broker)
+    # The whole pipeline's runs take minutes each: begun first, the rest goes on beside them.
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
