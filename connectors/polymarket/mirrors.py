@@ -197,7 +197,7 @@ class Mirrors:
         return [*effects, RereadMarket(frame.asset_id, "tick_size_change")]
 
     def answered(
-        self, asked: Iterable[str], answers: dict[str, Book], recv_ns: int
+        self, asked: Iterable[str], answers: dict[str, Book], asked_ms: int, recv_ns: int
     ) -> list[Effect]:
         """Books from REST: installed where one waits, to be compared where one is believed."""
         effects: list[Effect] = []
@@ -210,7 +210,7 @@ class Mirrors:
                 self._counts["no_book"] += 1
                 effects += [*self._end_live(token, recv_ns), RereadMarket(token, "no_book")]
             elif not book.live:
-                effects += self._install(book, answer, recv_ns)
+                effects += self._install(book, answer, asked_ms, recv_ns)
             elif book.check is not None:
                 book.check.book, book.check.judge_ms = answer, recv_ns // NS + GRACE_MS
                 self._checking[token] = None
@@ -219,20 +219,23 @@ class Mirrors:
     def _end_live(self, token: str, recv_ns: int) -> list[Effect]:
         return self._end(token, "no_book", recv_ns // NS) if self.books[token].live else []
 
-    def _install(self, book: TrackedBook, answer: Book, recv_ns: int) -> list[Effect]:
+    def _install(
+        self, book: TrackedBook, answer: Book, asked_ms: int, recv_ns: int
+    ) -> list[Effect]:
         try:
             stamp_ms(answer.timestamp, recv_ns)
-            refusal = book.install_answer(answer)
+            refusal = book.install_answer(answer, asked_ms)
         except BadValue as error:
             return self._broken(book, str(error), repr(answer), recv_ns)
         if refusal is None:
             self._of_market.setdefault(answer.market, {})[book.token] = None
             return self._begin(book, "rest_snapshot", recv_ns)
         self._counts[f"refused:{refusal}"] += 1
-        if refusal == "rest_older":
+        if refusal in ("rest_older", "asked_before"):
             return []
         # Only the socket itself can settle it: a new subscription brings a new snapshot.
-        book.doubt_everything(recv_ns // NS + SNAPSHOT_WAIT_MS)
+        now_ms = recv_ns // NS
+        book.doubt_everything(now_ms, now_ms + SNAPSHOT_WAIT_MS)
         return resubscribe(book.token)
 
     def check_begin(self, tokens: Iterable[str], now_ms: int) -> list[str]:

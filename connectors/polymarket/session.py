@@ -156,7 +156,7 @@ class MarketSession:
         """
         if not self.connected or asked_ms < self._opened_ms:
             return []
-        return self.mirrors.answered(asked, answers, recv_ns)
+        return self.mirrors.answered(asked, answers, asked_ms, recv_ns)
 
     def check_begin(self, tokens: Iterable[str], now_ms: int) -> list[str]:
         """Books of these tokens are about to be asked for comparison; those that are believed."""

@@ -34,7 +34,10 @@ class Check:
 
 @dataclass(slots=True, eq=False)
 class TrackedBook:
-    """Mirror, gate and life of one token. epoch is "" while waiting."""
+    """Mirror, gate and life of one token. epoch is "" while waiting.
+
+    doubted_ms: when the socket contradicted REST, 0 once that is settled.
+    """
 
     token: str
     mirror: Mirror = field(default_factory=Mirror)
@@ -49,6 +52,7 @@ class TrackedBook:
     check: Check | None = None
     attempts: int = 0
     fetch_ms: int = 0
+    doubted_ms: int = 0
 
     @property
     def live(self) -> bool:
@@ -61,6 +65,7 @@ class TrackedBook:
         self.kept.clear()
         self.overflown = False
         self.suspect_mirror = None
+        self.doubted_ms = 0
 
     def end(self, now_ms: int, *, first_fetch_ms: int = 0) -> str:
         """Believe it no longer; the epoch that ended. A snapshot is due after first_fetch_ms."""
@@ -79,8 +84,9 @@ class TrackedBook:
         self.attempts = min(self.attempts + 1, 16)
         self.fetch_ms = now_ms + max(self._pause_ms(), FETCH_FIRST_MS)
 
-    def doubt_everything(self, fetch_ms: int) -> None:
+    def doubt_everything(self, now_ms: int, fetch_ms: int) -> None:
         """What socket and REST said contradicts itself: only a fresh snapshot counts."""
+        self.doubted_ms = now_ms
         self.quoted = self.framed = None
         self.kept.clear()
         self.overflown = False
@@ -153,8 +159,13 @@ class TrackedBook:
         self.framed = (self.mirror.best_bid, self.mirror.best_ask)
         return True
 
-    def install_answer(self, book: Book) -> str | None:
-        """Take a REST snapshot and bring it up to date; why not, if it cannot be believed."""
+    def install_answer(self, book: Book, asked_ms: int) -> str | None:
+        """Take a REST snapshot and bring it up to date; why not, if it cannot be believed.
+
+        After a contradiction it needs the socket's word: a ghost may well be served again.
+        """
+        if asked_ms <= self.doubted_ms:
+            return "asked_before"
         as_of_ms = epoch_ms(book.timestamp)
         if as_of_ms < self.mirror.as_of_ms:
             return "rest_older"
@@ -170,6 +181,8 @@ class TrackedBook:
                 fresh.change(change, change_ms)
         # The socket's newest word on the quotes: a snapshot's own, until a change says its own.
         echo = self.framed or (echo_of(self.quoted) if self.quoted is not None else None)
+        if echo is None and self.doubted_ms:
+            return "unconfirmed"
         if echo not in (None, (fresh.best_bid, fresh.best_ask)):
             return "quotes_differ"
         self.mirror = fresh

@@ -202,9 +202,10 @@ def quotes_not_compared() -> list[Patch]:
 def ghost_books_believed() -> list[Patch]:
     install = tracked.TrackedBook.install_answer
 
-    def blindly(self: Any, answer: Any) -> Any:
+    def blindly(self: Any, answer: Any, asked_ms: int) -> Any:
         self.quoted = self.framed = None
-        return install(self, answer)
+        self.doubted_ms = 0
+        return install(self, answer, asked_ms)
 
     return [(tracked.TrackedBook, "install_answer", blindly)]
 
