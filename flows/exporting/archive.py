@@ -121,6 +121,7 @@ class SliceWriter:
             compression_level=COMPRESSION_LEVEL,
             use_dictionary=[name for name in searched if _repeats(table[name])],
             write_statistics=searched,
+            write_page_checksum=True,
             sorting_columns=[pq.SortingColumn(BASE.get_field_index("offset"))],
         )
 

@@ -7,11 +7,13 @@ bytes are read, no typed column. Files are never changed.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.kafka.consumer import Row
@@ -30,6 +32,7 @@ Found = tuple[Any, ...]
 class _File:
     """One file of a slice: what is read and not yet merged, and how many row groups were read."""
 
+    path: Path
     parquet: pq.ParquetFile
     columns: tuple[str, ...]
     waiting: list[Found] = field(default_factory=list)
@@ -38,10 +41,11 @@ class _File:
     def fill(self) -> None:
         """Have something waiting, if there is anything left."""
         while not self.waiting and self.more:
-            table = self.parquet.read_row_group(self.group, columns=list(self.columns))
+            with _named(self.path):
+                table = self.parquet.read_row_group(self.group, columns=list(self.columns))
+                columns = [_plain(name, table[name]) for name in self.columns]
+                self.waiting = list(zip(*columns, strict=True))
             self.group += 1
-            columns = [_plain(name, table[name]) for name in self.columns]
-            self.waiting = list(zip(*columns, strict=True))
 
     @property
     def more(self) -> bool:
@@ -119,7 +123,7 @@ class Archive:
         for range_, paths in self._slices(topic).items():
             if range_.last < start or (end is not None and range_.first >= end):
                 continue
-            files = [_File(pq.ParquetFile(path), columns) for path in paths]
+            files = [_File(path, _opened(path), columns) for path in paths]
             yield from _side_by_side(files)
 
     def _slices(self, topic: str) -> dict[Range, list[Path]]:
@@ -142,6 +146,24 @@ class Archive:
                     f"{topic} of {self.name}: files {before.name()} and {after.name()} overlap: an "
                     "export was killed here; `truecopy export --once` puts it right"
                 )
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """A file whose pages are held against their checksums as they are read."""
+    with _named(path):
+        return pq.ParquetFile(path, page_checksum_verification=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What cannot be read, by the file's name."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+        raise RecordingBroken(
+            f"{path} is not as it was written: {error}. Take the file from a copy; or, while Kafka "
+            "has these records, export them anew into another folder"
+        ) from error
 
 
 def _side_by_side(files: list[_File]) -> Iterator[list[Found]]:

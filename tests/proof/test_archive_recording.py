@@ -1,7 +1,11 @@
 """The archive as a recording: nothing lost, nothing out of order, and the same state from it."""
 
+import random
+from pathlib import Path
+
 import pytest
 
+from connectors.kafka.consumer import Row
 from infra.proof.archived import Archive
 from infra.proof.digest import state_digest
 from infra.proof.rebuild import rebuild
@@ -76,3 +80,26 @@ def test_overlapping_slices_are_refused(archive) -> None:
 def test_a_folder_that_is_none_is_said_to_be_none(tmp_path) -> None:
     with pytest.raises(RecordingBroken, match="no such folder"):
         Archive(tmp_path / "nowhere")
+
+
+def test_no_byte_of_a_file_changes_unnoticed(recording, archive_of) -> None:
+    """It is refused, or it is none that a record is read from (typed columns, statistics)."""
+    folder = archive_of(Memory({"tape": recording.topics["tape"][:400]}), "tape")
+    stands = recording.topics["tape"][:400]
+    file = max((folder / "topic=tape").rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    whole, chance, noticed = file.read_bytes(), random.Random(7), 0
+    for place in chance.sample(range(len(whole)), 100):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << chance.randrange(8)
+        file.write_bytes(changed)
+        said = read_or_refusal(folder)
+        noticed += isinstance(said, str)
+        assert said == stands or isinstance(said, str), f"byte {place} of {file.name}"
+    assert noticed > 10
+
+
+def read_or_refusal(folder: Path) -> list[Row] | str:
+    try:
+        return [row for rows in Archive(folder).rows("tape") for row in rows]
+    except RecordingBroken as error:
+        return str(error)
