@@ -30,9 +30,10 @@ ifdef TESTS
 test: $(VENV)/dev.stamp ## every test; TESTS='tests/core -k walk' narrows it
 	$(BIN)/python -m pytest $(TESTS)
 else
-# Most tests wait for brokers and sockets, so three at a time on two cores.
+# Most tests wait for brokers and sockets, so three at a time on two cores; in the order that
+# tests/conftest.py gives them, not by how many a file has.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --quiet --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --quiet --numprocesses 3 --dist loadfile --no-loadscope-reorder
 endif
 
 bench: $(VENV)/dev.stamp ## what it costs, against the last table; BENCH=--write records it, BENCH='--only latency'

@@ -15,16 +15,18 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from connectors.kafka.config import READER, Health, consumer_config
 from connectors.kafka.consumer import (
     ANSWER_TIMEOUT_S,
     BEGINNING,
     PartitionReader,
+    ends_of,
     wait_through,
 )
 from connectors.kafka.errors import TopicMissing, Verdict, classify, stop_if_fatal
@@ -199,13 +201,7 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
         self._tally.lag = dict(lag)
 
     def _watermarks(self, place: Place) -> tuple[int, int]:
-        def ask() -> tuple[int, int]:
-            where = TopicPartition(place.full_topic, place.partition)
-            found = self._consumer.get_watermark_offsets(where, timeout=ANSWER_TIMEOUT_S)
-            if found is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            return found
-
+        ask = partial(ends_of, self._consumer, TopicPartition(place.full_topic, place.partition))
         return wait_through(ask, f"ends of {place.key}", stop=self._stop)
 
     def next_batch(self) -> list[tuple[str, Rows]]:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
@@ -87,6 +88,20 @@ def wait_through(
             return answer
         if pause.wait(PAUSE_S):
             raise WaitEnded(f"stopped while waiting for Kafka: {what}")
+
+
+def ends_of(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first offset that is there and the one after the last; raises KafkaException."""
+    try:
+        found = consumer.get_watermark_offsets(place, timeout=ANSWER_TIMEOUT_S)
+    except KafkaException:
+        # A broker that just woke may say that there is no such partition, and librdkafka then
+        # believes it (for ten minutes once, of a broker that was long well) unless it asks anew.
+        consumer.list_topics(place.topic, timeout=ANSWER_TIMEOUT_S)
+        raise
+    if found is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    return found
 
 
 class PartitionReader:
@@ -184,14 +199,10 @@ class PartitionReader:
         """
         place = TopicPartition(topic, partition)
         return wait_through(
-            lambda: self._watermarks(place), f"ends of {topic}/{partition}", stop=self._stop
+            partial(ends_of, self._consumer, place),
+            f"ends of {topic}/{partition}",
+            stop=self._stop,
         )
-
-    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
-        found = self._consumer.get_watermark_offsets(place, timeout=ANSWER_TIMEOUT_S)
-        if found is None:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return found
 
     def end_offsets(self) -> dict[Place, int]:
         """The offset after the last record of each partition, as of now."""

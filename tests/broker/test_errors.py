@@ -1,12 +1,13 @@
 """Which of Kafka's errors are waited through and which end the process: the table, row by row."""
 
 import threading
+from functools import partial
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from connectors.kafka.config import consumer_config, producer_config
-from connectors.kafka.consumer import WaitEnded, wait_through
+from connectors.kafka.consumer import WaitEnded, ends_of, wait_through
 from connectors.kafka.errors import (
     ClientFatal,
     Fenced,
@@ -79,6 +80,24 @@ def test_a_call_is_repeated_until_its_passing_errors_have_passed() -> None:
 
     assert wait_through(call, "a test") == "answer"
     assert answers == []
+
+
+def test_a_partition_said_to_be_unknown_is_asked_for_anew() -> None:
+    """A client that asked while its broker woke believed so for ten minutes, and longer."""
+
+    class Misled:
+        asked = ""
+
+        def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+            if self.asked != place.topic:
+                raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+            return 3, 8
+
+        def list_topics(self, topic: str, timeout: float) -> None:
+            self.asked = topic
+
+    ask = partial(ends_of, Misled(), TopicPartition("journal", 0))
+    assert wait_through(ask, "a test") == (3, 8)
 
 
 def test_waiting_ends_with_an_error_that_does_not_pass() -> None:
