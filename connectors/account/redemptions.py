@@ -10,9 +10,10 @@ from decimal import Decimal
 import msgspec
 
 from connectors.account.private import PrivateReads
-from connectors.polymarket.cursors import ReadCursor, Span
+from connectors.polymarket.cursors import ReadCursor
 from connectors.polymarket.moves import MOVES
 from connectors.polymarket.paging import Pages
+from connectors.polymarket.reads import window
 from connectors.polymarket.wire import (
     BadValue,
     Unreadable,
@@ -53,8 +54,9 @@ class Redemptions:
         complete = True
         while True:
             span = self._cursor.next_span(self._private.reads.rest.now_ms())
+            params = {"user": self._wallet, "type": MOVES["REDEEM"], **window(span)}
             pages = await self._private.reads.data_pages(
-                REDEMPTIONS, self._private.account, self._url, self._params(span)
+                REDEMPTIONS, self._private.account, self._url, params
             )
             if pages is None:
                 return False
@@ -66,12 +68,6 @@ class Redemptions:
         if complete:
             self._private.fresh(REDEMPTIONS, pages)
         return True
-
-    def _params(self, span: Span) -> dict[str, str]:
-        bounds = {"start": str(max(span.from_ms // 1_000, 1))}
-        if span.upto_ms is not None:
-            bounds["end"] = str(span.upto_ms // 1_000)
-        return {"user": self._wallet, "type": MOVES["REDEEM"], **bounds}
 
     def _state(self, pages: Pages) -> bool:
         """Append what is new or different, oldest first; whether every row could be read."""

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
+from connectors.polymarket.cursors import Span
 from connectors.polymarket.health import ReadFeed
 from connectors.polymarket.outbox import Ids, Outbox
 from connectors.polymarket.paging import Pages, read_pages
@@ -32,6 +33,14 @@ Clean = Callable[[bytes], bytes]
 
 def _as_is(body: bytes) -> bytes:
     return body
+
+
+def window(span: Span) -> dict[str, str]:
+    """Time bounds of a question to the Data API: whole seconds, both inclusive."""
+    bounds = {"start": str(max(span.from_ms // 1_000, 1))}
+    if span.upto_ms is not None:
+        bounds["end"] = str(span.upto_ms // 1_000)
+    return bounds
 
 
 class Reads:

@@ -13,7 +13,7 @@ from connectors.polymarket.cursors import ReadCursor, Span
 from connectors.polymarket.fills import StatedTotals, answer_totals
 from connectors.polymarket.moves import Tokens, conditions_of, leader_moves, sort_rows
 from connectors.polymarket.paging import Pages
-from connectors.polymarket.reads import Reads
+from connectors.polymarket.reads import Reads, window
 from connectors.polymarket.rest import Failed
 from connectors.polymarket.wire import Unreadable
 from connectors.polymarket.wire_activity import Fill
@@ -202,11 +202,3 @@ class Leader:
         self._reads.quarantine(feed, Unreadable(why, raw), recv_ns)
         record = LeaderIncomplete(leader=self.wallet, instance=instance, reason=why[:200])
         self._reads.outbox.tape(record, self.wallet)
-
-
-def window(span: Span) -> dict[str, str]:
-    """Time bounds of a question, in whole seconds, both inclusive."""
-    bounds = {"start": str(max(span.from_ms // 1_000, 1))}
-    if span.upto_ms is not None:
-        bounds["end"] = str(span.upto_ms // 1_000)
-    return bounds
