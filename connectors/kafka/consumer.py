@@ -94,10 +94,12 @@ def ends_of(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
     """The first offset that is there and the one after the last; raises KafkaException."""
     try:
         found = consumer.get_watermark_offsets(place, timeout=ANSWER_TIMEOUT_S)
-    except KafkaException:
+    except KafkaException as raised:
         # A broker that just woke may say that there is no such partition, and librdkafka then
         # believes it (for ten minutes once, of a broker that was long well) unless it asks anew.
-        consumer.list_topics(place.topic, timeout=ANSWER_TIMEOUT_S)
+        # Only then: while a broker is away the question would keep a process from stopping.
+        if raised.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+            consumer.list_topics(place.topic, timeout=ANSWER_TIMEOUT_S)
         raise
     if found is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

@@ -37,8 +37,6 @@ class Provenance:
                     self._note(offset, "LeaderFills", record.leader, token)
             case own.OwnFill():
                 self._note(offset, "OwnFill", record.account, record.token)
-            case own.OwnRedemption():
-                self._note(offset, "OwnRedemption", record.account, record.token)
             case own.BalanceReport():
                 self._note(offset, "BalanceReport", record.subject)
             case own.PositionsReport():

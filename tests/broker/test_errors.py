@@ -100,6 +100,15 @@ def test_a_partition_said_to_be_unknown_is_asked_for_anew() -> None:
     assert wait_through(ask, "a test") == (3, 8)
 
 
+def test_while_a_broker_is_away_nothing_more_is_asked_of_it() -> None:
+    class Away:
+        def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    with pytest.raises(KafkaException, match="_TRANSPORT"):
+        ends_of(Away(), TopicPartition("journal", 0))  # type: ignore[arg-type]
+
+
 def test_waiting_ends_with_an_error_that_does_not_pass() -> None:
     def call() -> None:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
