@@ -44,7 +44,8 @@ from schemas.settings import Settings, SettingsError
 from schemas.wiring import AccountWiring
 
 LOG = logging.getLogger(__name__)
-FLUSH_S = 0.5
+FLUSH_S = 2.0
+"""More than the longest wait before a record is sent again (a second, librdkafka's default)."""
 STALE_POLLS = 4
 """A read feed is down after so many intervals without an answer."""
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 from figures import BenchFailed, Figure
-from latency import NS_PER_MS, PACE_LEAST, PER_S, quantile_figure
+from latency import NS_PER_MS, PACE_LEAST, quantile_figure
 from scene import Scene, Shape
 from stand import loop, resident_mb, started
 
@@ -60,7 +60,7 @@ class BusyStage(Stage):
         return [*super()._sandbox_arguments(), "--leader-rate-per-s", "8"]
 
 
-def measure(bootstrap: str, *, seconds: int, per_s: int = PER_S) -> list[Figure]:
+def measure(bootstrap: str, *, seconds: int, per_s: int) -> list[Figure]:
     """p50, p99 and worst of the whole way, each hop's median and share, and memory on the way."""
     with TemporaryDirectory() as home:
         folder = Path(home)

@@ -22,7 +22,6 @@ from schemas.wiring import KafkaWiring
 
 PART = "latency"
 WAY = "record appended -> order on its topic"
-PER_S = 1_000
 NS_PER_MS = 1_000_000
 PARTS = 3
 PACE_LEAST = 0.95
@@ -58,11 +57,11 @@ class Arrivals:
         self._consumer.close()
 
 
-def measure(bootstrap: str, *, shape: Shape) -> list[Figure]:
+def measure(bootstrap: str, *, shape: Shape, per_s: int) -> list[Figure]:
     """p50, p99 and the worst, and the spread of each over thirds of the run."""
     tape = made(shape)
     with TemporaryDirectory() as home, shard(bootstrap) as kafka:
-        took = orders_ms(kafka, tape, Path(home))
+        took = orders_ms(kafka, tape, Path(home), per_s)
     parts = [
         [ms for offset, ms in took if offset * PARTS // len(tape.records) == part]
         for part in range(PARTS)
@@ -97,8 +96,8 @@ def quantile(values: list[float], share: float) -> float:
     return ranked[min(len(ranked) - 1, round(share * (len(ranked) - 1)))]
 
 
-def orders_ms(kafka: KafkaWiring, tape: Tape, folder: Path) -> list[tuple[int, float]]:
-    """Cause's offset and milliseconds of every order of the mix."""
+def orders_ms(kafka: KafkaWiring, tape: Tape, folder: Path, per_s: int) -> list[tuple[int, float]]:
+    """Cause's offset and milliseconds of every order of the mix, appended at this rate."""
     mix, stamps = folder / "mix.jsonl", folder / "stamps"
     mix.write_bytes(b"\n".join(codec.encode(record) for record in tape.records[tape.opening :]))
     put(kafka, tape.records[: tape.opening - 1])
@@ -112,11 +111,11 @@ def orders_ms(kafka: KafkaWiring, tape: Tape, folder: Path) -> list[tuple[int, f
             topic=topic,
             file=str(mix),
             stamps=str(stamps),
-            per_s=PER_S,
+            per_s=per_s,
         )
         wait_for(f"{tape.orders} orders", lambda: len(here.came) == tape.orders, flow)
-    if paced["per_s"] < PACE_LEAST * PER_S:
-        raise BenchFailed(f"paced {paced['per_s']:.0f} records a second, not {PER_S}: too busy")
+    if paced["per_s"] < PACE_LEAST * per_s:
+        raise BenchFailed(f"paced {paced['per_s']:.0f} records a second, not {per_s}: too busy")
     appended = [int(line) for line in stamps.read_text().splitlines()]
     return [
         (offset, (came_ns - appended[offset - tape.opening]) / NS_PER_MS)

@@ -33,10 +33,14 @@ CALM_SESSIONS = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much is measured. shape: a minute of the mix, for throughput as for latency."""
+    """How much is measured. shape: a minute of the mix, for throughput as for latency.
+
+    per_s: records that are appended a second while latency is measured.
+    """
 
     runs: int
     shape: Shape
+    per_s: int
     frames_s: int
     mirror_frames: int
     export_rows: int
@@ -48,6 +52,7 @@ class Sizes:
 FULL = Sizes(
     runs=3,
     shape=Shape(records=60_000),
+    per_s=1_000,
     frames_s=75,
     mirror_frames=100_000,
     export_rows=500_000,
@@ -58,6 +63,7 @@ FULL = Sizes(
 QUICK = Sizes(
     runs=1,
     shape=Shape(records=2_000, tokens=40, leaders=4),
+    per_s=250,  # what a busy machine can keep: it is run among other tests
     frames_s=20,
     mirror_frames=2_000,
     export_rows=10_000,
@@ -68,8 +74,8 @@ QUICK = Sizes(
 Part = Callable[[str, Sizes], list[Figure]]
 PARTS: dict[str, Part] = {
     "throughput": lambda at, sizes: throughput.measure(at, shape=sizes.shape, runs=sizes.runs),
-    "latency": lambda at, sizes: latency.measure(at, shape=sizes.shape),
-    "frames": lambda at, sizes: frames.measure(at, seconds=sizes.frames_s),
+    "latency": lambda at, sizes: latency.measure(at, shape=sizes.shape, per_s=sizes.per_s),
+    "frames": lambda at, sizes: frames.measure(at, seconds=sizes.frames_s, per_s=sizes.per_s),
     "mirror": lambda _, sizes: edges.mirror(
         runs=sizes.runs, tokens=sizes.shape.tokens, frames=sizes.mirror_frames
     ),
