@@ -16,6 +16,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import repeat
+from operator import is_
 from typing import cast
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -242,9 +244,15 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
     ) -> tuple[dict[Place, list[Message]], dict[Place, int]]:
         """Records by place, and the ends that were met where a log may have holes."""
         runs: defaultdict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
-        ends = {}
-        for message in messages:
-            where, error = (message.topic(), message.partition()), message.error()
+        ends: dict[Place, int] = {}
+        # Column by column: a loop in Python over each message is a fifth of the whole reading.
+        wheres = list(
+            zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+        )
+        errors = list(map(Message.error, messages))
+        if all(map(is_, errors, repeat(None))) and wheres.count(wheres[0]) == len(wheres):
+            return {self._place(wheres[0]): messages}, ends
+        for message, where, error in zip(messages, wheres, errors, strict=True):
             if error is None:
                 runs[where].append(message)
                 continue
@@ -260,7 +268,7 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
 
     def _rows(self, place: Place, run: list[Message]) -> Rows | None:
         """The rows up to the end that was asked for, if there are any; checks their order."""
-        offsets = [offset for m in run if (offset := m.offset()) is not None]
+        offsets = cast("list[int]", list(map(Message.offset, run)))
         if self._until is not None and offsets[-1] >= self._until[place.key]:
             count = bisect_left(offsets, self._until[place.key])
             run, offsets = run[:count], offsets[:count]
@@ -270,11 +278,11 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
         self._due[place.key] = offsets[-1] + 1
         return Rows(
             offsets=offsets,
-            timestamps_ms=[m.timestamp()[1] for m in run],
-            keys=[m.key() for m in run],
+            timestamps_ms=[at_ms for _, at_ms in map(Message.timestamp, run)],
+            keys=list(map(Message.key, run)),
             # Typed wider than it is: librdkafka hands out a list of pairs.
-            headers=[cast("Headers | None", m.headers()) for m in run],
-            values=[m.value() for m in run],
+            headers=cast("list[Headers | None]", list(map(Message.headers, run))),
+            values=list(map(Message.value, run)),
         )
 
     def _check(self, place: Place, offsets: list[int]) -> None:

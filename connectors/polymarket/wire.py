@@ -155,7 +155,7 @@ def token_id(text: str) -> str:
 
 def is_hex(digits: str) -> bool:
     """Whether all of it is lower-case hex digits."""
-    return all(c in "0123456789abcdef" for c in digits)
+    return digits.strip("0123456789abcdef") == ""
 
 
 def is_combo(token: str) -> bool:

@@ -1,11 +1,12 @@
-"""Records of one plain kind as columns at once, by Arrow's JSON reader; pure.
+"""Records of one plain kind as columns at once, by Arrow's CSV reader; pure.
 
 A second way to what codec and columns.py make of each record alone, for kinds whose fields are
-text, integers and truth values: Arrow's reader makes no Python object a field and leaves
-other threads the interpreter. It is never the judge: whatever is not beyond doubt in the form that
-the codec writes (text that is not ASCII, an escape, a missing, unknown or doubled field, a number
-that is no 64-bit integer, a literal out of its list, another version) is left to the codec, which
-alone says what is undecodable and why.
+text, integers and truth values. The codec writes their fields in one order and without a blank, so
+a record is a line that commas cut into one cell a field, `"tx":"0x…"`; nothing here makes a Python
+object a field, and other threads have the interpreter meanwhile. It is never the judge: whatever is
+not beyond doubt in the form that the codec writes (an escape, a comma in a text, a missing, unknown
+or doubled field, a number that is no 64-bit integer, a literal out of its list, another version) is
+left to the codec, which alone says what is undecodable and why.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import msgspec.inspect as mi
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
+import pyarrow.csv as csv
 
 from flows.exporting.columns import Column, columns_of
 from flows.exporting.levels import decimals
@@ -25,35 +26,41 @@ from schemas import codec
 
 WORTH_ROWS = 32
 """Below that the reader's own start costs more than it saves."""
-_KIND = "kind"
+_BLANK, _TILDE = 0x20, 0x7E
+_TO_THE_END = 2**31 - 1
+"""pyarrow 26 takes an open end for a negative size."""
 Finish = Callable[[pa.Array], pa.Array | None]
-"""From what was read to the column; None leaves it to the codec."""
+"""From a field's text to its column; None leaves it to the codec."""
 
 
-class Field(NamedTuple):
-    """How one field is read and made a column. nullable: null stands for None."""
+class Cell(NamedTuple):
+    """A field in its line: what stands before and behind its value, and how that is read."""
 
-    name: str
-    read: pa.DataType
-    nullable: bool
+    before: bytes
+    behind: bytes
     finish: Finish
+
+    def read(self, cells: pa.Array) -> pa.Array | None:
+        """The field's column; None if a cell has another form."""
+        least = len(self.before) + len(self.behind)
+        if not (
+            pc.min(pc.binary_length(cells)).as_py() >= least
+            and _all(pc.starts_with(cells, self.before))
+            and _all(pc.ends_with(cells, self.behind))
+        ):
+            return None
+        stop = -len(self.behind) if self.behind else _TO_THE_END
+        return self.finish(pc.binary_slice(cells, len(self.before), stop).view(pa.string()))
 
 
 class Plan(NamedTuple):
-    """How a kind is read: the fields in the order of its columns."""
+    """How a kind is read: its own cell, then one for each of its columns, in their order."""
 
-    kind: str
-    version: int
-    fields: tuple[Field, ...]
+    cells: tuple[Cell, ...]
 
-    def options(self) -> pj.ParseOptions:
-        """Every field with its type, and no other field."""
-        read = [(_KIND, pa.string()), *((field.name, field.read) for field in self.fields)]
-        return pj.ParseOptions(
-            explicit_schema=pa.schema(read),
-            newlines_in_values=False,
-            unexpected_field_behavior="error",
-        )
+    def quotes(self) -> int:
+        """How many stand in a line, if there is none in a text."""
+        return sum((cell.before + cell.behind).count(b'"') for cell in self.cells)
 
 
 @cache
@@ -64,20 +71,21 @@ def plan_of(kind: str) -> Plan | None:
         return None
     info = mi.type_info(cls)
     assert isinstance(info, mi.StructType), f"{kind} is no struct"
-    pairs = zip(info.fields, columns_of(cls), strict=True)
-    fields = [_field(field, column) for field, column in pairs]
-    whole = tuple(field for field in fields if field is not None)
-    return Plan(kind, codec.CURRENT[kind], whole) if len(whole) == len(fields) else None
+    assert info.fields[-1].name == "v", f"{kind} ends with another field than its version"
+    named = Cell(b'{"kind":"', b'"', _one_of([kind]))
+    cells = [_cell(*pair) for pair in zip(info.fields, columns_of(cls), strict=True)]
+    whole = [cell for cell in cells if cell is not None]
+    if len(whole) < len(cells):
+        return None
+    version = whole[-1]._replace(behind=b"}", finish=_this(codec.CURRENT[kind]))
+    return Plan((named, *whole[:-1], version))
 
 
-def kinds_said(headers: list[Headers | None]) -> dict[str, Sequence[int]]:
+def kinds_said(headers: Sequence[Headers | None]) -> dict[str, Sequence[int]]:
     """Positions by the kind that headers name first: a hint which way of reading is worth a try."""
-    names = [each[0][1] if each else None for each in headers]
-    if names.count(names[0]) == len(names):
-        return {_text(names[0]): range(len(names))}
     places: defaultdict[bytes | None, list[int]] = defaultdict(list)
-    for i, name in enumerate(names):
-        places[name].append(i)
+    for i, each in enumerate(headers):
+        places[each[0][1] if each else None].append(i)
     return {_text(name): at for name, at in places.items()}
 
 
@@ -85,80 +93,114 @@ def _text(name: bytes | None) -> str:
     return (name or b"").decode(errors="replace")
 
 
-def plain_columns(kind: str, values: list[bytes | None]) -> list[pa.Array] | None:
-    """The columns of these records, all said to be of one kind; None leaves them to the codec."""
+def plain_columns(
+    kind: str, values: list[bytes | None], column: pa.BinaryArray
+) -> list[pa.Array] | None:
+    """The columns of these records, all said to be of one kind; None leaves them to the codec.
+
+    column: the same values, one after the other in Arrow's memory.
+    """
     plan = plan_of(kind) if len(values) >= WORTH_ROWS else None
-    if plan is None:
+    whole = [value for value in values if value is not None]
+    if plan is None or len(whole) < len(values) or not _printable(column):
         return None
-    there = [value for value in values if value is not None]
-    text = b"\n".join(there)
-    found = _read(plan, text) if _are_lines(there, text) else None
-    if found is None or found.num_rows != len(values) or not _of(found, plan):
+    text = b"\n".join(whole)
+    # As many as the form needs: so, where each cell has its own, none is in a text.
+    if b"\\" in text or text.count(b'"') != len(whole) * plan.quotes():
+        return None
+    found = _read(text, len(plan.cells))
+    if found is None or found.num_rows != len(whole):
         return None
     columns = []
-    for field in plan.fields:
-        array = found[field.name].chunk(0)
-        column = None if array.null_count and not field.nullable else field.finish(array)
-        if column is None:
+    for cell, cells in zip(plan.cells, found.columns, strict=True):
+        read = cell.read(cells.chunk(0))
+        if read is None:
             return None
-        columns.append(column)
-    return columns
+        columns.append(read)
+    return columns[1:]
 
 
-def _read(plan: Plan, text: bytes) -> pa.Table | None:
+def _printable(column: pa.BinaryArray) -> bool:
+    """Whether there is nothing but printable ASCII: so each value is one line."""
+    _, offsets, held = column.buffers()
+    ends = pa.Array.from_buffers(pa.int32(), len(column) + 1, [None, offsets], offset=column.offset)
+    first, last = ends[0].as_py(), ends[-1].as_py()
+    octets = pa.Array.from_buffers(pa.uint8(), last - first, [None, held], offset=first)
+    found = pc.min_max(octets).as_py()
+    return bool(last > first and found["min"] >= _BLANK and found["max"] <= _TILDE)
+
+
+def _read(text: bytes, cells: int) -> pa.Table | None:
+    """The cells of each line, if each has so many."""
+    names = list(map(str, range(cells)))
     try:
-        found = pj.read_json(
+        found = csv.read_csv(
             pa.BufferReader(text),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
-            parse_options=plan.options(),
+            read_options=csv.ReadOptions(
+                use_threads=False, block_size=len(text) + 1, column_names=names
+            ),
+            parse_options=csv.ParseOptions(quote_char=False, double_quote=False),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.binary()),
+                null_values=[],
+                check_utf8=False,
+            ),
         )
     except pa.ArrowInvalid:
         return None
     return found if all(each.num_chunks == 1 for each in found.columns) else None
 
 
-def _of(found: pa.Table, plan: Plan) -> bool:
-    """Whether all are of the plan's kind and version."""
-    return _only(found[_KIND], plan.kind) and _only(found["v"], plan.version)
-
-
-def _are_lines(values: list[bytes], text: bytes) -> bool:
-    """Whether each value begins and ends as an object does, escapes nothing, and is one line.
-
-    A text begun in one value and ended in another would hold a line end, which JSON forbids; so
-    what the reader finds in the lines are the values, one a line.
-    """
-    whole = all(value[:1] == b"{" and value[-1:] == b"}" for value in values)
-    return whole and text.isascii() and b"\\" not in text and text.count(b"\n") < len(values)
-
-
-def _only(column: pa.ChunkedArray, value: str | int) -> bool:
-    return column.null_count == 0 and bool(pc.all(pc.equal(column, value)).as_py())
-
-
-def _field(field: mi.Field, column: Column) -> Field | None:
-    """How a field is read, or None. What None could not be told from missing is not plain."""
-    kind, nullable = field.type, False
-    match kind:
-        case mi.UnionType(types=(mi.IntType() | mi.StrType() as inner, mi.NoneType())):
-            if field.default is not None:
-                return None
-            kind, nullable = inner, True
-    target = column.cell.type
+def _cell(field: mi.Field, column: Column) -> Cell | None:
+    """How a field is read; None if it is not plain."""
+    name, kind, target = f'"{field.name}":'.encode(), field.type, column.cell.type
     if kind == mi.IntType():
-        return Field(field.name, pa.int64(), nullable, _number(target))
-    if kind in (mi.StrType(), mi.BoolType()):
-        return Field(field.name, target, nullable, lambda read: read)
+        return Cell(name, b"", _number(target))
+    if kind == mi.BoolType():
+        return Cell(name, b"", _truth)
+    if kind == mi.StrType():
+        return Cell(name + b'"', b'"', lambda texts: texts)
     if isinstance(kind, mi.LiteralType) and all(isinstance(each, str) for each in kind.values):
-        return Field(field.name, pa.string(), nullable, _one_of(pa.array(kind.values)))
+        return Cell(name + b'"', b'"', _one_of(kind.values))
     return None
 
 
-def _one_of(words: pa.Array) -> Finish:
-    return lambda read: read if pc.all(pc.is_in(read, words)).as_py() else None
+def _one_of(words: Sequence[object]) -> Finish:
+    known = pa.array(words, pa.string())
+    return lambda texts: texts if _all(pc.is_in(texts, known)) else None
+
+
+def _truth(texts: pa.Array) -> pa.Array | None:
+    known = pa.array(["true", "false"])
+    return pc.equal(texts, "true") if _all(pc.is_in(texts, known)) else None
+
+
+def _integers(texts: pa.Array) -> pa.Array | None:
+    """64-bit integers, if they are written as the codec writes them."""
+    try:
+        numbers = texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    return numbers if _all(pc.equal(numbers.cast(pa.string()), texts)) else None
 
 
 def _number(target: pa.DataType) -> Finish:
-    if pa.types.is_decimal(target):
-        return decimals
-    return lambda read: read.view(target)
+    def finish(texts: pa.Array) -> pa.Array | None:
+        numbers = _integers(texts)
+        if numbers is None:
+            return None
+        return decimals(numbers) if pa.types.is_decimal(target) else numbers.view(target)
+
+    return finish
+
+
+def _this(version: int) -> Finish:
+    def finish(texts: pa.Array) -> pa.Array | None:
+        numbers = _integers(texts)
+        return numbers if numbers is not None and _all(pc.equal(numbers, version)) else None
+
+    return finish
+
+
+def _all(found: pa.Array) -> bool:
+    return bool(pc.all(found, min_count=0).as_py())

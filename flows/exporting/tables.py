@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
+from operator import eq
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -145,15 +146,18 @@ def layout(kind: str, *, sealed: bool) -> Layout:
 
 def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], pa.Table]:
     """{(kind, day): table} of some records of a topic (its name without prefix)."""
-    base = _base(topic, partition, rows)
+    headers, alike = _headers(rows.headers)
+    base = _base(topic, partition, rows, headers)
     found: defaultdict[str, list[pa.Table]] = defaultdict(list)
     rest: list[Sequence[int]] = []
-    for said, at in _ways(topic, rows).items():
-        columns = plain_columns(said, taken(rows.values, at))
+    for said, at in _ways(topic, rows, alike).items():
+        part = _rows(base, at)
+        held = part["value"].combine_chunks()
+        columns = plain_columns(said, taken(rows.values, at), held)
         if columns is None:
             rest.append(at)
         else:
-            found[said].append(_joined(layout(said, sealed=False), _rows(base, at), columns))
+            found[said].append(_joined(layout(said, sealed=False), part, columns))
     at = rest[0] if len(rest) == 1 else sorted(chain.from_iterable(rest))
     for kind, table in _by_codec(topic, _rows(base, at), rows.at(at)) if at else ():
         found[kind].append(table)
@@ -164,10 +168,12 @@ def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], p
     }
 
 
-def _ways(topic: str, rows: Rows) -> dict[str, Sequence[int]]:
+def _ways(topic: str, rows: Rows, alike: bool) -> dict[str, Sequence[int]]:
     """Positions by the kind that may be read at once; what has an envelope or is raw never is."""
-    alone = topic in SEALED or topic.startswith(RAW)
-    return {"": range(len(rows))} if alone else kinds_said(rows.headers)
+    every = range(len(rows))
+    if topic in SEALED or topic.startswith(RAW):
+        return {"": every}
+    return dict.fromkeys(kinds_said(rows.headers[:1]), every) if alike else kinds_said(rows.headers)
 
 
 def _rows(table: pa.Table, at: Sequence[int]) -> pa.Table:
@@ -272,23 +278,23 @@ def _in_order(tables: list[pa.Table]) -> pa.Table:
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables).sort_by("offset")
 
 
-def _base(topic: str, partition: int, rows: Rows) -> pa.Table:
+def _base(topic: str, partition: int, rows: Rows, headers: pa.Array) -> pa.Table:
     columns = {
         "topic": pa.repeat(topic, len(rows)),
         "partition": pa.repeat(pa.scalar(partition, pa.int32()), len(rows)),
         "offset": pa.array(rows.offsets, pa.int64()),
         "timestamp": pa.array(rows.timestamps_ms, pa.timestamp("ms", "UTC")),
         "key": pa.array(rows.keys, pa.binary()),
-        "headers": _headers(rows.headers),
+        "headers": headers,
         "value": pa.array(rows.values, pa.binary()),
     }
     return pa.table(columns)
 
 
-def _headers(found: list[Headers | None]) -> pa.Array:
-    if len(found) > 1 and found.count(found[0]) == len(found):
-        return _headers(found[:1]).take(pa.repeat(0, len(found)))
-    each = [headers or [] for headers in found]
+def _headers(found: list[Headers | None]) -> tuple[pa.Array, bool]:
+    """The column, and whether all are alike, as those of one kind of record are."""
+    alike = all(map(eq, found, repeat(found[0])))
+    each = [headers or [] for headers in (found[:1] if alike else found)]
     flat = list(chain.from_iterable(each))
     offsets = pa.array(list(accumulate(map(len, each), initial=0)), pa.int32())
     parts = [
@@ -296,7 +302,8 @@ def _headers(found: list[Headers | None]) -> pa.Array:
         pa.array([value for _, value in flat], pa.binary()),
     ]
     pairs = pa.StructArray.from_arrays(parts, fields=list(HEADERS.value_type))
-    return pa.ListArray.from_arrays(offsets, pairs, type=HEADERS)
+    column = pa.ListArray.from_arrays(offsets, pairs, type=HEADERS)
+    return column.take(pa.repeat(0, len(found))) if alike else column, alike
 
 
 def _by_day(table: pa.Table) -> Iterable[tuple[str, pa.Table]]:

@@ -41,6 +41,7 @@ def export(bootstrap: str, *, rows: int) -> list[Figure]:
     figures = []
     for name, count, aim in (
         ("LeaderFills (flat)", rows, EXPORT_AIM),
+        ("BookEpoch (short, flat)", rows, EXPORT_AIM),
         ("Depth (20 + 20 levels)", rows // 5, None),
     ):
         with shard(bootstrap) as kafka:

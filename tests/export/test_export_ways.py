@@ -12,7 +12,8 @@ from flows.exporting.plain import WORTH_ROWS, plain_columns, plan_of
 from flows.exporting.slices import Rows
 from flows.exporting.tables import tables_of
 from schemas import codec
-from schemas.records.base import Token
+from schemas.records.base import Condition, Group, Token, Wallet
+from schemas.records.leader import LeaderFills
 from schemas.records.market import BookEpoch
 
 PLAIN = ["BookEpoch", "LeaderFills", "OrderExpired", "ConnectorStarted"]
@@ -60,17 +61,27 @@ def found(topic: str, values: list[bytes], header: str | None) -> dict[tuple[str
     return {place: table.drop_columns("headers") for place, table in tables.items()}
 
 
+def at_once(kind: str, values: list[bytes]) -> list[pa.Array] | None:
+    return plain_columns(kind, list(values), pa.array(values))
+
+
 def test_kinds_of_text_and_numbers_alone_are_read_at_once() -> None:
     assert all(plan_of(kind) is not None for kind in PLAIN)
     for kind in ("Depth", "Tick", "OrderAnswered", "no such kind"):
         assert plan_of(kind) is None, f"{kind} holds more than text and numbers"
-    assert plain_columns("BookEpoch", list(GOOD)) is not None
+    assert at_once("BookEpoch", GOOD) is not None
 
 
 @pytest.mark.parametrize(
     "bad",
     [
         b"",
+        GOOD[0].replace(b"snapshot", b"snap,shot"),
+        GOOD[0].replace(b"snapshot", b"snap\rshot"),
+        GOOD[0] + b"\r" + GOOD[1],
+        b"\r",
+        GOOD[0].replace(b"e.0", b"").replace(b"snapshot", b'snap""shot'),
+        GOOD[0].replace(b'"e.0"', b'"').replace(b'"snapshot"', b'"snapshot""'),
         b"{}",
         b"null",
         GOOD[0] + GOOD[1],
@@ -98,15 +109,15 @@ def test_kinds_of_text_and_numbers_alone_are_read_at_once() -> None:
 )
 def test_what_the_codec_would_not_write_so_is_left_to_the_codec(bad: bytes) -> None:
     values = [*GOOD[:5], bad, *GOOD[6:]]
-    assert plain_columns("BookEpoch", list(values)) is None
+    assert at_once("BookEpoch", values) is None
     assert found("tape", values, "BookEpoch") == found("tape", values, None)
 
 
 def test_two_half_records_are_not_taken_for_two_whole_ones() -> None:
-    """The reader itself does not need line ends: the sum of what it finds would be right."""
+    """The sum of what is found would be right."""
     first, second = GOOD[0].split(b',"epoch"')
     values = [first, b',"epoch"' + second, GOOD[1] + GOOD[2], *GOOD[3:]]
-    assert plain_columns("BookEpoch", list(values)) is None
+    assert at_once("BookEpoch", values) is None
     assert found("tape", values, "BookEpoch") == found("tape", values, None)
 
 
@@ -130,14 +141,29 @@ def test_records_with_any_bytes_put_in_or_cut_out_are_read_as_the_codec_reads_th
 def test_numbers_of_64_bits_are_read_as_the_codec_reads_them(
     numbers: list[int], more: bool
 ) -> None:
-    template = msgspec.json.decode(
-        b'{"kind":"LeaderFills","v":1,"source":"feed","instance":"i","leader":"0x1","group":"g",'
-        b'"tx":"0x2","token":"3","condition":"0x4","side":"BUY","rows":1,"venue_ms":7,"recv_ns":8}'
+    template = LeaderFills(
+        source="feed",
+        instance="i",
+        leader=Wallet("0x1"),
+        group=Group("g"),
+        tx="0x2",
+        token=Token("3"),
+        condition=Condition("0x4"),
+        side="BUY",
+        rows=1,
+        shares_micro=0,
+        cash_micro=0,
+        venue_ms=7,
+        recv_ns=8,
     )
     values = [
-        msgspec.json.encode(template | {"shares_micro": n, "cash_micro": -n if n else 2**63 * more})
+        codec.encode(
+            msgspec.structs.replace(template, shares_micro=n, cash_micro=-n if n else 2**63 * more)
+        )
         for n in [*numbers, *[0] * WORTH_ROWS]
     ]
+    fits = not more and -(2**63) not in numbers
+    assert (at_once("LeaderFills", values) is not None) == fits
     assert found("tape", values, "LeaderFills") == found("tape", values, None)
 
 

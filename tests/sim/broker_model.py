@@ -99,7 +99,6 @@ class SimProducer:
         self._slow_ms = slow_ms
         self._stalled = stalled
         self._queue: deque[Sent] = deque()
-        self._landed: deque[tuple[Sent, int]] = deque()
         self._unacknowledged = 0
         self._landing: asyncio.TimerHandle | None = None
         self._last: deque[Sent] = deque(maxlen=REPEATS_MAX)
@@ -143,22 +142,21 @@ class SimProducer:
         """Everything handed over by now reaches the broker in one batch."""
         self._landing = None
         loop = asyncio.get_running_loop()
-        batch = len(self._queue)
-        for _ in range(batch):
-            sent = self._queue.popleft()
+        batch, self._queue = self._queue, deque()
+        landed = []
+        for sent in batch:
             offset = self._broker.append(sent.topic, sent.key, sent.value, sent.headers)
             self._last.append(sent)
-            self._landed.append((sent, offset))
-            loop.call_later(0.001, self._acknowledge)
+            landed.append((sent, offset))
+        loop.call_later(0.001, self._acknowledge, landed)
 
-    def _acknowledge(self) -> None:
-        """In order: timers of one moment fire in none, so each takes the next."""
-        sent, offset = self._landed.popleft()
-        if self.dead:
-            return
-        self._unacknowledged -= 1
-        if sent.done is not None:
-            sent.done(offset)
+    def _acknowledge(self, landed: list[tuple[Sent, int]]) -> None:
+        for sent, offset in landed:
+            if self.dead:
+                return
+            self._unacknowledged -= 1
+            if sent.done is not None:
+                sent.done(offset)
 
     def kill(self, *, repeats: bool) -> None:
         """The process is gone: a part of what was on its way still arrives, nobody hears of it."""

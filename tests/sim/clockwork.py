@@ -6,25 +6,55 @@ sockets, no threads, no signals. Product code that says `await asyncio.sleep(...
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 NS = 1_000_000_000
+Call = Callable[..., object]
 
 
 class Stuck(RuntimeError):
     """Everything waits for something that will never come."""
 
 
+class Handle(asyncio.TimerHandle):
+    """A call that is due; asyncio's own asks the loop for its debug mode at each."""
+
+    __slots__ = ("args", "callback", "context", "gone")
+
+    def __init__(self, callback: Call, args: tuple[Any, ...], context: Context | None) -> None:
+        self.callback, self.args, self.gone = callback, args, False
+        self.context = copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        """It stays where it is until it is due, and is passed over then."""
+        self.gone = True
+
+    def cancelled(self) -> bool:
+        return self.gone
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Starts at 0 s. `origin_ns` is the epoch time of that moment."""
+    """Starts at 0 s. `origin_ns` is the epoch time of that moment.
+
+    BaseEventLoop with turns of its own, which cost half of what asyncio's do (a fifth of a world's
+    time): nothing to poll, and a heap that compares numbers. Timers of one moment fire in the order
+    in which they were set.
+    """
 
     def __init__(self, origin_ns: int) -> None:
         super().__init__()
         self.origin_ns = origin_ns
-        self._now_s = 0.0
-        self._selector = self  # what BaseEventLoop asks to wait
+        self._now_s, self._now_ns = 0.0, origin_ns
+        self._due: deque[Handle] = deque()
+        self._timers: list[tuple[float, int, Handle]] = []
+        self._numbers = count()
+        self._stopping = False  # BaseEventLoop's, named here for its type
         self.failures: list[BaseException] = []
         self.set_exception_handler(self._note)
 
@@ -34,21 +64,56 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def now_ns(self) -> int:
         """Epoch time, true to everybody in the world."""
-        return self.origin_ns + round(self._now_s * NS)
+        return self._now_ns
 
     def now_ms(self) -> int:
         """The same in milliseconds."""
-        return self.now_ns() // 1_000_000
+        return self._now_ns // 1_000_000
 
-    def select(self, timeout: float | None) -> list[Any]:
-        """Instead of waiting: it is later now."""
-        if timeout is None:
-            raise Stuck("nothing is scheduled and nothing is ready")
-        self._now_s += timeout
-        return []
+    def call_soon(self, callback: Call, *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
+        """In the next turn."""
+        handle = Handle(callback, args, context)
+        self._due.append(handle)
+        return handle
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are none."""
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Call, *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Once it is so late."""
+        handle = Handle(callback, args, context)
+        heappush(self._timers, (when, next(self._numbers), handle))
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Call, *args: Any, context: Context | None = None
+    ) -> Handle:
+        """After so many seconds."""
+        handle = Handle(callback, args, context)
+        heappush(self._timers, (self._now_s + delay, next(self._numbers), handle))
+        return handle
+
+    def _run_once(self) -> None:
+        """A turn: what is due; if nothing is, time jumps to what is due next."""
+        timers, due = self._timers, self._due
+        while timers and timers[0][2].gone:
+            heappop(timers)
+        if not due and not self._stopping:
+            if not timers:
+                raise Stuck("nothing is scheduled and nothing is ready")
+            self._now_s = max(self._now_s, timers[0][0])
+            self._now_ns = self.origin_ns + round(self._now_s * NS)
+        while timers and timers[0][0] <= self._now_s:
+            due.append(heappop(timers)[2])
+        for _ in range(len(due)):
+            handle = due.popleft()
+            if handle.gone:
+                continue
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - what asyncio's handles do
+                self.call_exception_handler({"exception": error})
 
     def _write_to_self(self) -> None:
         """Nobody else's thread ever wakes this loop."""
@@ -61,8 +126,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def close(self) -> None:
         """Drop everything that is still scheduled."""
-        self._scheduled.clear()
-        self._ready.clear()
+        self._timers.clear()
+        self._due.clear()
         super().close()
 
 

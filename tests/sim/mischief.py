@@ -113,6 +113,8 @@ class Mischief:
         return found
 
     def _arm(self) -> None:
+        if not self._armed and self._next == len(self._plan):
+            return
         now_ms = self._now_ms()
         while self._next < len(self._plan) and self._plan[self._next].at_ms <= now_ms:
             fault = self._plan[self._next]

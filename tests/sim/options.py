@@ -23,13 +23,13 @@ from tests.sim.mischief import Fault, drawn
 from tests.sim.town import HOST, OWN_WALLET
 
 TROUBLE_MS = 12_000
-CALM_MS = 6_000
-CALMS = 8
+CALM_MS = 4_500
+CALMS = 11
 BEGIN_MS = 2_500
 """Leaders trade and faults strike from BEGIN_MS on, until the trouble ends. All must have come
 right after the first calm or, at the latest, after the last: 800 shares at 9 USD an order take
 half a minute."""
-TICK_MS = 150
+TICK_MS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

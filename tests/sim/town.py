@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
@@ -37,7 +37,7 @@ Handler = Callable[[Any], Any]
 
 
 class Request:
-    """What a handler reads of an aiohttp request."""
+    """What a handler reads of an aiohttp request. url: a path, its query in params."""
 
     def __init__(
         self,
@@ -48,12 +48,15 @@ class Request:
         headers: Mapping[str, str] | None,
         json: object,
     ) -> None:
-        self.method, self.path = method, urlsplit(url).path
+        self.method, self.path = method, url
         self.query = MultiDict(params or {})
-        self.path_qs = f"{self.path}?{urlencode(self.query)}" if self.query else self.path
         self.headers = dict(headers or {})
         self._body = b"" if json is None else msgspec.json.encode(json)
         self.match_info: Mapping[str, str] = {}
+
+    @property
+    def path_qs(self) -> str:
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     async def read(self) -> bytes:
         return self._body
@@ -85,6 +88,7 @@ class Town:
         self.venue.open_account(OWN_WALLET, self.credentials.key)
         self.own_orders: dict[str, Order] = {}
         self._routes = self._compiled()
+        self._known: dict[tuple[str, str], tuple[Handler, Mapping[str, str]] | None] = {}
 
     def _compiled(self) -> list[tuple[str, re.Pattern[str], Handler]]:
         routes = [
@@ -97,14 +101,22 @@ class Town:
 
     async def answer(self, request: Request) -> web.Response:
         """What the venue answers, without any delay."""
-        for method, pattern, handler in self._routes:
-            found = pattern.fullmatch(request.path)
-            if found and method == request.method:
-                request.match_info = found.groupdict()
-                response = await handler(request)
-                assert isinstance(response, web.Response)
-                return response
-        return web.Response(status=404, body=b"{}")
+        asked = request.method, request.path
+        if asked not in self._known:
+            self._known[asked] = self._route(*asked)
+        route = self._known[asked]
+        if route is None:
+            return web.Response(status=404, body=b"{}")
+        handler, request.match_info = route
+        response = await handler(request)
+        assert isinstance(response, web.Response)
+        return response
+
+    def _route(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]] | None:
+        for of, pattern, handler in self._routes:
+            if of == method and (found := pattern.fullmatch(path)):
+                return handler, found.groupdict()
+        return None
 
     async def run(self) -> None:
         """Let time pass at the venue."""
