@@ -31,6 +31,7 @@ settings.load_profile("truecopy")
 # Nobody kills it, so it is never fenced, however long a busy machine keeps it from its heartbeat.
 CALM = {"broker.session.timeout.ms": "60000", "controller.quorum.fetch.timeout.ms": "60000"}
 BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
+LONG = {"e2e", "deploy"}
 USED = pytest.StashKey[dict[str, None]]()
 
 
@@ -78,6 +79,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and BROKER_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.broker)
+    # What takes minutes is begun first, and the rest goes on beside it.
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
