@@ -61,7 +61,10 @@ class Step(Generic[S, W]):
     that what Bytewax keeps is as of the epoch's end while the state goes on."""
 
     def __init__(
-        self, make: Callable[[], S], apply: Callable[[S, Entry], list[W]], snapshot: bytes | None
+        self,
+        make: Callable[[], S],
+        apply: Callable[[S, list[Entry]], list[W]],
+        snapshot: bytes | None,
     ) -> None:
         # Our own recovery directory, private to the user: flows.engine.recovery checks that.
         self._state: S = make() if snapshot is None else pickle.loads(snapshot)  # noqa: S301
@@ -69,8 +72,7 @@ class Step(Generic[S, W]):
 
     def on_batch(self, values: list[Entry], /) -> list[W]:
         """Fold the entries in order."""
-        apply, state = self._apply, self._state
-        return [out for entry in values for out in apply(state, entry)]
+        return self._apply(self._state, values)
 
     def snapshot(self) -> bytes:
         """The state as bytes."""
@@ -133,16 +135,16 @@ def decisions(
         return [(shard, found)]
 
     entries = op.flat_map_batch("decode", rows, decode)
-    windowed = _step("window", entries, LeadersState, lambda s, e: [fold.window(s, e)])
-    planned = _step("join_and_size", windowed, PlanState, lambda s, e: [fold.join_and_size(s, e)])
-    return _step("seal", planned, SealState, fold.seal)
+    windowed = _step("window", entries, LeadersState, fold.window_all)
+    planned = _step("join_and_size", windowed, PlanState, fold.join_and_size_all)
+    return _step("seal", planned, SealState, fold.seal_all)
 
 
 def _step(
     step_id: str,
     up: KeyedStream[list[Entry]],
     make: Callable[[], S],
-    apply: Callable[[S, Entry], list[W]],
+    apply: Callable[[S, list[Entry]], list[W]],
 ) -> KeyedStream[list[W]]:
     return batch_step(
         step_id, up, lambda snapshot: Step(make, apply, snapshot), offset_of=OFFSET_OF

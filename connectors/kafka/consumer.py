@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import repeat
+from operator import is_
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
@@ -163,35 +165,56 @@ class PartitionReader:
         an offset is out of range or the reader lacks a permission, ClientFatal for what is in no
         list.
         """
+        return [_row(message) for message in self._messages(max_records, timeout_s)]
+
+    def read_values(self, max_records: int, timeout_s: float) -> list[tuple[int, bytes]]:
+        """The same as (offset, value), for a reader of one partition that needs no more."""
+        assert len(self._next) == 1, "offsets of several partitions would be mixed"
+        found = self._messages(max_records, timeout_s)
+        values = [value or b"" for value in map(Message.value, found)]
+        return list(zip(map(_offset, found), values, strict=True))
+
+    def _messages(self, max_records: int, timeout_s: float) -> list[Message]:
         deadline = time.monotonic() + timeout_s
         while True:
             left_s = deadline - time.monotonic()
             first = self._consumer.poll(max(0.0, left_s))
             if first is not None:
                 more = self._consumer.consume(max_records - 1, 0) if max_records > 1 else []
-                rows = [row for message in (first, *more) if (row := self._taken(message))]
-                if rows:
+                found = self._taken([first, *more])
+                if found:
                     self.health.on_traffic()
-                    return rows
+                    return found
             if self.health.fatal is not None:
                 stop_if_fatal(self.health.fatal, "reader")
             if left_s <= 0:
                 return []
 
-    def _taken(self, message: Message) -> Row | None:
-        place = (str(message.topic()), int(message.partition() or 0))
-        offset = message.offset()
-        error = message.error()
+    def _taken(self, messages: list[Message]) -> list[Message]:
+        """The records among what was read; positions are behind them all."""
+        errors = list(map(Message.error, messages))
+        if len(self._next) == 1 and all(map(is_, errors, repeat(None))):
+            # Nearly always so; a step for each message is a third of a long reading.
+            self._next[_place(messages[-1])] = _offset(messages[-1]) + 1
+            return messages
+        return [
+            message
+            for message, error in zip(messages, errors, strict=True)
+            if self._is_record(message, error)
+        ]
+
+    def _is_record(self, message: Message, error: KafkaError | None) -> bool:
+        place = _place(message)
         if error is None:
-            assert offset is not None
-            self._next[place] = offset + 1
-            return _row(place, offset, message)
+            self._next[place] = _offset(message) + 1
+            return True
+        offset = message.offset()
         if classify(error.code()) is Verdict.END_OF_PARTITION and offset is not None:
             # The only sign of life from a log whose last records are compacted away.
             self._next[place] = max(self._next[place], offset)
-            return None
+            return False
         stop_if_fatal(error, f"reading {place[0]}/{place[1]} at {self._next.get(place)}")
-        return None
+        return False
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset still there and the one after the last; waits through outages.
@@ -237,13 +260,22 @@ class PartitionReader:
         self.close()
 
 
-def _row(place: Place, offset: int, message: Message) -> Row:
+def _place(message: Message) -> Place:
+    return str(message.topic()), int(message.partition() or 0)
+
+
+# What has no error has an offset.
+_offset = cast("Callable[[Message], int]", Message.offset)
+
+
+def _row(message: Message) -> Row:
     # Typed wider than it is: librdkafka hands out a list of pairs with bytes or nothing in them.
     headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    topic, partition = _place(message)
     return Row(
-        topic=place[0],
-        partition=place[1],
-        offset=offset,
+        topic=topic,
+        partition=partition,
+        offset=_offset(message),
         timestamp_ms=message.timestamp()[1],
         key=message.key(),
         headers={name: value or b"" for name, value in headers},

@@ -92,9 +92,8 @@ class Producer:
         if self._failed is not None:
             return
         topic = str(message.topic())
-        where = f"{topic}/{message.partition()}"
         if error is not None:
-            self._failed = undelivered(where, f"{error.name()}: {error.str()}")
+            self._failed = undelivered(_where(message), f"{error.name()}: {error.str()}")
             return
         self.delivered[topic] += 1
         self.health.on_traffic()
@@ -103,7 +102,7 @@ class Producer:
         offset = message.offset()
         if offset is None or offset < 0:
             # A repeat that the broker recognised after it had forgotten the first one's offset.
-            self._failed = undelivered(where, "acknowledged, but the offset is not known")
+            self._failed = undelivered(_where(message), "acknowledged, but the offset is not known")
             return
         on_appended(offset)
 
@@ -211,6 +210,10 @@ class Producer:
         while True:
             self.poll()
             await asyncio.sleep(every_s)
+
+
+def _where(message: Message) -> str:
+    return f"{message.topic()}/{message.partition()}"
 
 
 def undelivered(where: str, reason: str) -> UndeliveredRecord:

@@ -68,6 +68,21 @@ def seal(state: SealState, entry: Entry) -> list[Sealed]:
     return seal_events(state, entry.offset, list(entry.events)) if entry.events else []
 
 
+def window_all(state: LeadersState, entries: list[Entry]) -> list[Entry]:
+    """The window step over a batch: what a dataflow calls, in which a call for each entry tells."""
+    return [entry if isinstance(entry.record, Depth) else window(state, entry) for entry in entries]
+
+
+def join_and_size_all(state: PlanState, entries: list[Entry]) -> list[Entry]:
+    """The join-and-size step over a batch."""
+    return [join_and_size(state, entry) for entry in entries]
+
+
+def seal_all(state: SealState, entries: list[Entry]) -> list[Sealed]:
+    """The seal step over a batch."""
+    return [sealed for entry in entries if entry.events for sealed in seal(state, entry)]
+
+
 def fold(state: FoldState, offset: int, record: Record) -> list[Sealed]:
     """One tape record through all steps."""
     entry = window(state.leaders, Entry(offset, record))

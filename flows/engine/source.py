@@ -14,6 +14,9 @@ tape's end.
 import logging
 import time
 from datetime import UTC, datetime
+from itertools import repeat
+from operator import is_
+from typing import cast
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -123,16 +126,16 @@ class TapePart(StatefulSourcePartition[TapeRow, int]):
 
     def _rows(self, messages: list[Message]) -> list[TapeRow]:
         """The records among what was read, their offsets checked."""
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                stop_if_fatal(error, f"reading {self._where}")
+        errors = list(map(Message.error, messages))
+        if not all(map(is_, errors, repeat(None))):
+            for error in errors:
+                if error is not None:
+                    stop_if_fatal(error, f"reading {self._where}")
+            messages = [m for m, error in zip(messages, errors, strict=True) if error is None]
         # What has no error has an offset; a record without a value the decoder stops at.
-        rows = [
-            TapeRow(m.offset(), m.value() or b"")  # type: ignore[arg-type]
-            for m in messages
-            if m.error() is None
-        ]
+        values = [value or b"" for value in map(Message.value, messages)]
+        offsets = cast("list[int]", list(map(Message.offset, messages)))
+        rows = list(map(TapeRow, offsets, values))
         if self._until is not None:
             rows = [row for row in rows if not self._past(row.offset)]
         self._due.admit_all([row.offset for row in rows])

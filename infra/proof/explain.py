@@ -18,9 +18,8 @@ from infra.proof.cost import Cost, cost_of
 from infra.proof.facts import Fact, facts_of
 from infra.proof.provenance import Provenance
 from infra.proof.rebuild import OnRead, Rebuilt, rebuild
-from infra.proof.recordings import Recording, RecordingBroken
+from infra.proof.recordings import Recording, RecordingBroken, decoded
 from infra.proof.subject import Found, find, links
-from schemas import codec
 from schemas.records import journal
 from schemas.records.base import Account, Record, Token
 from schemas.records.leader import LeaderFills
@@ -134,8 +133,8 @@ def _drift(events: list[Record], event: journal.PositionCorrected) -> journal.Dr
 
 def _at(recording: Recording, offset: int) -> Record:
     for batch in recording.values("tape", offset, offset + 1):
-        for _, value in batch:
-            return codec.decode(value)
+        for at, value in batch:
+            return decoded(recording, at, value)
     raise RecordingBroken(f"tape offset {offset} is not in {recording.name}")
 
 
@@ -161,7 +160,7 @@ def _reports(recording: Recording, names: tuple[str, ...]) -> Iterator[Placed]:
     for batch in recording.values("tape"):
         for offset, value in batch:
             if b'"report":"' in value and any(needle in value for needle in needles):
-                record = codec.decode(value)
+                record = decoded(recording, offset, value)
                 if isinstance(record, ReportAsked | PositionsReport) and record.report in names:
                     yield Placed(tape=offset, record=record)
 
@@ -171,9 +170,9 @@ def _trade(recording: Recording, text: str, found: Found) -> Explained:
     names = Names()
     first = found.trade[0]
     for batch in recording.values("tape", 0, first.offset + 1):
-        for _, value in batch:
+        for offset, value in batch:
             if value.startswith((b'{"kind":"MarketMeta', b'{"kind":"Policy', b'{"kind":"Follow"')):
-                names.learn(codec.decode(value))
+                names.learn(decoded(recording, offset, value))
     explanation = Explanation(id=text, what="leader trade")
     explanation.evidence = [Placed(tape=told.offset, record=told.record) for told in found.trade]
     explanation.next = list(_led_to(recording, found))

@@ -18,7 +18,7 @@ from flows.engine.errors import Diverged
 from flows.engine.rows import OutRow, difference
 from infra.proof.chain import Link
 from infra.proof.decided import Decided, WatchTopic
-from infra.proof.recordings import Recording, RecordingBroken
+from infra.proof.recordings import Recording, RecordingBroken, decoded
 from infra.proof.refold import OURS, Rules, complete, decide, sealed, take_in
 from schemas import codec
 from schemas.records import journal
@@ -65,7 +65,7 @@ def rebuild(
         for offset, value in batch:
             if work.done:
                 break
-            record = codec.decode(value)
+            record = decoded(recording, offset, value)
             work.take(offset, record)
             on_record(offset, record)
         on_read(work.made.next_offset)

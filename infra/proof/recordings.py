@@ -4,19 +4,27 @@ A recording gives the records of one shard's topics in offset order, without a h
 are kept; it holds a few batches in memory, never a topic. Nothing is ever written here.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from operator import attrgetter, itemgetter
+from typing import NamedTuple, Protocol, TypeVar
 
 from connectors.kafka.consumer import BEGINNING, PartitionReader, Row
 from flows.exporting.places import KEPT
 from infra.tape import open_reader
 from schemas import codec
+from schemas.records.base import Record
 from schemas.records.system import Genesis
 from schemas.wiring import KafkaWiring
 
 BATCH = 5_000
 WAIT_S = 0.5
+
+
+T = TypeVar("T")
+_row_offset: Callable[[Row], int] = attrgetter("offset")
+_pair_offset: Callable[[tuple[int, bytes]], int] = itemgetter(0)
 
 
 class RecordingBroken(RuntimeError):
@@ -68,6 +76,22 @@ class KafkaRecording:
 
     def rows(self, topic: str, start: int = 0, end: int | None = None) -> Iterator[list[Row]]:
         """Whole records; a kept topic must begin at start and have no hole."""
+        yield from self._batches(topic, start, end, PartitionReader.read, _row_offset)
+
+    def values(
+        self, topic: str, start: int = 0, end: int | None = None
+    ) -> Iterator[list[tuple[int, bytes]]]:
+        """The same, without keys and headers."""
+        yield from self._batches(topic, start, end, PartitionReader.read_values, _pair_offset)
+
+    def _batches(
+        self,
+        topic: str,
+        start: int,
+        end: int | None,
+        read: Callable[[PartitionReader, int, float], list[T]],
+        offset_of: Callable[[T], int],
+    ) -> Iterator[list[T]]:
         low, last = self.span(topic)
         upto = last if end is None else min(end, last)
         due = start if topic in KEPT else max(start, low)
@@ -79,19 +103,16 @@ class KafkaRecording:
         with self._reader(topic, due) as reader:
             place = (f"{self._kafka.prefix}{topic}", self.partition)
             while reader.position[place] < upto:
-                found = [row for row in reader.read(BATCH, WAIT_S) if row.offset < upto]
+                found = read(reader, BATCH, WAIT_S)
+                offsets = list(map(offset_of, found))
+                if offsets and offsets[-1] >= upto:
+                    count = bisect_left(offsets, upto)
+                    found, offsets = found[:count], offsets[:count]
                 if found and topic in KEPT:
-                    contiguous(topic, [row.offset for row in found], due, self.name)
-                    due = found[-1].offset + 1
+                    contiguous(topic, offsets, due, self.name)
+                    due = offsets[-1] + 1
                 if found:
                     yield found
-
-    def values(
-        self, topic: str, start: int = 0, end: int | None = None
-    ) -> Iterator[list[tuple[int, bytes]]]:
-        """The same, without keys and headers."""
-        for rows in self.rows(topic, start, end):
-            yield [(row.offset, row.value) for row in rows]
 
     def _reader(self, topic: str, offset: int) -> PartitionReader:
         return open_reader(self._kafka, topic, offset=offset, partition=self.partition)
@@ -169,11 +190,21 @@ def contiguous(topic: str, offsets: list[int], due: int, name: str) -> None:
     )
 
 
+def decoded(recording: Recording, offset: int, value: bytes) -> Record:
+    """The tape's record there; raises RecordingBroken, which names its offset."""
+    try:
+        return codec.decode(value)
+    except codec.UndecodableRecord as error:
+        raise RecordingBroken(
+            f"offset {offset} of the tape in {recording.name} cannot be decoded: {error}"
+        ) from error
+
+
 def genesis_of(recording: Recording) -> Genesis:
     """The tape's first record; raises RecordingBroken if it is no Genesis."""
     for batch in recording.values("tape", 0, 1):
-        for _, value in batch:
-            record = codec.decode(value)
+        for offset, value in batch:
+            record = decoded(recording, offset, value)
             if isinstance(record, Genesis):
                 return record
             raise RecordingBroken(

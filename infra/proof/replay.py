@@ -16,7 +16,7 @@ from flows.engine.rows import OutRow, difference
 from infra.proof.chain import Link
 from infra.proof.decided import Decided
 from infra.proof.rebuild import asked, passed
-from infra.proof.recordings import Recording
+from infra.proof.recordings import Recording, decoded
 from infra.proof.refold import OURS, Rules, decide, of_journal, sealed, take_in
 from schemas import codec
 from schemas.records.base import Record
@@ -59,10 +59,10 @@ def replay(
     """Decide on the whole tape anew, whatever the journal says."""
     state, done = FoldState(), Replayed()
     end = None if until is None else until + 1
-    kinds, decode = done.kinds, codec.decode
+    kinds = done.kinds
     for batch in recording.values("tape", 0, end):
         for offset, value in batch:
-            for event in decide(state, offset, decode(value)):
+            for event in decide(state, offset, decoded(recording, offset, value)):
                 kinds[type(event).__name__] += 1
             if not done.first_ms:
                 done.first_ms = state.plan.clock.now_ms
@@ -83,7 +83,7 @@ def check(
     try:
         for batch in recording.values("tape", 0, end):
             for offset, value in batch:
-                work.take(offset, codec.decode(value))
+                work.take(offset, decoded(recording, offset, value))
                 if work.done.divergence is not None:
                     return work.done
             _reached(work.done, work.state, len(batch), on_read)

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from infra.proof.chain import Chain, Link
-from infra.proof.recordings import Recording
-from schemas import codec
+from infra.proof.recordings import Recording, decoded
 from schemas.records import journal
 from schemas.records.leader import LeaderFills, LeaderMove
 
@@ -113,7 +112,7 @@ def _trade(recording: Recording, text: str) -> Iterator[Trade]:
     for batch in recording.values("tape"):
         for offset, value in batch:
             if needle in value.lower() and b'"kind":"Leader' in value:
-                record = codec.decode(value)
+                record = decoded(recording, offset, value)
                 if isinstance(record, LeaderFills | LeaderMove) and text in (
                     record.tx.lower(),
                     record.group,

@@ -14,10 +14,9 @@ from flows.core.fold import FoldState
 from infra.inspect.names import NAMING, Names
 from infra.proof.ideal import IdealVenue
 from infra.proof.policy_changes import Change, NoSuchPart, changed
-from infra.proof.recordings import Recording
+from infra.proof.recordings import Recording, decoded
 from infra.proof.refold import decide
 from infra.proof.subject import links
-from schemas import codec
 from schemas.policy import PolicyError
 from schemas.records import journal
 from schemas.records.base import Account, Record, Token
@@ -95,7 +94,7 @@ def what_if(
     reached = 0
     for batch in recording.values("tape", 0, end):
         for offset, value in batch:
-            record = codec.decode(value)
+            record = decoded(recording, offset, value)
             for run in two:
                 run.take(offset, record)
             reached = offset

@@ -15,17 +15,16 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from connectors.kafka.config import consumer_config, producer_config
-from connectors.kafka.consumer import PartitionReader
 from connectors.kafka.producer import Producer
 from flows.core.fold import FoldState, fold
 from flows.engine.collector import spare_collector
+from infra.proof.recordings import KafkaRecording
 from schemas import codec
 from schemas.wiring import KafkaWiring
 
 FIRST_S = 10.0
 CONNECT_S = 1.0
 BARE_BATCH = 5_000
-READ_MAX = 2_000
 EXPORT_BENCH = Path(__file__).resolve().parents[1] / "export"
 
 
@@ -65,17 +64,15 @@ def steps(file: str, opening: int) -> dict[str, float]:
 
 
 def replay(bootstrap: str, topic: str, opening: int, records: int) -> dict[str, float]:
-    """The fold without an engine over a recorded tape, read from Kafka."""
-    state = FoldState()
-    reached, began = 0, 0.0
-    with PartitionReader(consumer_config(bootstrap), {(topic, 0): 0}) as reader:
-        while reached < records:
-            for row in reader.read(READ_MAX, 1.0):
-                if row.offset == opening:
-                    began = time.perf_counter()
-                if row.offset < records:
-                    fold(state, row.offset, codec.decode(row.value))
-                reached = row.offset + 1
+    """The fold without an engine over a recorded tape, read as `truecopy replay` reads it."""
+    spare_collector()
+    kafka = KafkaWiring(bootstrap=bootstrap, prefix=topic.removesuffix("tape"))
+    state, began = FoldState(), 0.0
+    for batch in KafkaRecording(kafka).values("tape", 0, records):
+        for offset, value in batch:
+            if offset == opening:
+                began = time.perf_counter()
+            fold(state, offset, codec.decode(value))
     return {"per_s": (records - opening) / (time.perf_counter() - began)}
 
 

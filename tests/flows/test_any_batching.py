@@ -24,9 +24,9 @@ from tests.golden.stand import lines
 
 Steps = list[FoldLogic[Any, Any]]
 SHAPES: tuple[tuple[Callable[[], Any], Callable[[Any, Entry], list[Any]]], ...] = (
-    (LeadersState, lambda state, entry: [fold.window(state, entry)]),
-    (PlanState, lambda state, entry: [fold.join_and_size(state, entry)]),
-    (SealState, fold.seal),
+    (LeadersState, fold.window_all),
+    (PlanState, fold.join_and_size_all),
+    (SealState, fold.seal_all),
 )
 
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from flows.core import RULES
 from infra.cli.main import cli
 from infra.proof.rebuild import rebuild
+from infra.proof.recordings import RecordingBroken
 from infra.proof.refold import OURS
 from infra.proof.replay import check, replay
 from schemas import codec
@@ -61,6 +62,15 @@ def test_an_altered_tape_record_shows_at_the_first_event_that_it_moves(recording
     found = check(recording.edited("tape", offset, value=forged)).divergence
     assert found is not None
     assert found.cause >= offset
+
+
+@pytest.mark.parametrize("read", [check, replay, rebuild])
+def test_a_tape_record_that_cannot_be_decoded_is_named_by_its_offset(
+    recording, lines, read
+) -> None:
+    spoilt = recording.edited("tape", 207, value=lines[207][:-1])
+    with pytest.raises(RecordingBroken, match=r"offset 207 of the tape in .* cannot be decoded"):
+        read(spoilt)
 
 
 def test_an_order_that_differs_from_its_journal_record_is_found(recording) -> None:

@@ -219,9 +219,9 @@ class FlowHub:
 
 OUTPUTS = {"journal": False, "orders": False, "watch": True}
 STEPS: list[tuple[Callable[[], Any], Callable[[Any, Any], list[Any]]]] = [
-    (LeadersState, lambda state, entry: [fold.window(state, entry)]),
-    (PlanState, lambda state, entry: [fold.join_and_size(state, entry)]),
-    (SealState, lambda state, entry: fold.seal(state, entry)),
+    (LeadersState, fold.window_all),
+    (PlanState, fold.join_and_size_all),
+    (SealState, fold.seal_all),
 ]
 
 

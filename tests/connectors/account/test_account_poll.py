@@ -100,7 +100,7 @@ def test_an_answer_ends_the_waiting() -> None:
     async def recovers(_poll: Poll) -> None:
         await asyncio.sleep(0.5)
         asked.answered = True
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.25)
 
     asked.watched(recovers, interval_ms=300, base_ms=100)
     assert asked.at_ms == [0, 200, 400, 800, 1_100, 1_400, 1_700]
