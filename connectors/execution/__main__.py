@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from connectors.execution.client_open import ClientMismatch, ClientRefused
+from connectors.execution.opening import ClientMismatch, ClientRefused
 from connectors.execution.permit import NotPermitted
 from connectors.execution.run import run_execution
 from connectors.execution.sink import Checkpoint, VenueForbids, no_checkpoint

@@ -1,28 +1,18 @@
 """Checks a signed order against the request it was built from, before anything leaves. Pure.
 
 The client is not trusted with money: side, token, wallet, amounts and price of what it signed are
-compared with what was asked, and the signature with the locally computed hash. A FAK BUY's price
-may stand a hair above the limit, since the client rounds the shares down (API reference 6.4); it
-must stay below the next price of the finest grid, so that no dearer ask can match.
+compared with what was asked, and the signature with the locally computed hash (signature.py). A FAK
+BUY's price may stand a hair above the limit, since the client rounds the shares down (API reference
+6.4); it must stay below the next price of the finest grid, so that no dearer ask can match.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from eth_account import Account as EthAccount
-
-from connectors.execution.order_hash import (
-    contents_hash,
-    digest,
-    domain_separator,
-    exchange_of,
-)
 from schemas.records.journal import OrderRequested
 from schemas.units import CENT_MICRO, LOT_MICRO, MICRO, floor_to_cent, floor_to_lot
 
 FINEST_TICK_MICRO: Final = 100
-CONTRACT_WALLET: Final = 3
-"""Signature type of a deposit wallet: the signature is an ERC-7739 wrapper (6.2)."""
 _AMOUNT_STEPS: Final = {
     100_000: 1_000,
     10_000: 100,
@@ -69,19 +59,6 @@ def wrong_precision(request: OrderRequested, payload: Mapping[str, Any]) -> str:
     step = _AMOUNT_STEPS[request.tick_micro]
     taker = int(payload["takerAmount"])
     return f"taker amount {taker} is not a multiple of {step} micro" if taker % step else ""
-
-
-def wrong_signature(payload: Mapping[str, Any], *, neg_risk: bool, signer: str) -> str:
-    """Whether the signature is not the signer's over exactly this order and exchange, or ''."""
-    if int(payload["signatureType"]) == CONTRACT_WALLET:
-        contract, version = exchange_of(payload["tokenId"], neg_risk=neg_risk)
-        bound = domain_separator(contract, version) + contents_hash(payload)
-        return "" if bound.hex() in payload["signature"] else "signed for another order or exchange"
-    hashed = digest(payload, neg_risk=neg_risk)
-    recovered = EthAccount._recover_hash(hashed, signature=payload["signature"])
-    if str(recovered).lower() != signer.lower():
-        return "signed for another order or exchange, or by another key"
-    return ""
 
 
 def _wrong_amounts(request: OrderRequested, maker: int, taker: int) -> str:

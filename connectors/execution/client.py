@@ -21,7 +21,8 @@ from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
 from polymarket.models.clob.orders import SignedOrder
 
 from connectors.execution.answers import Reply
-from connectors.execution.client_open import ClientRefused, ask_market
+from connectors.execution.client_open import ask_market
+from connectors.execution.opening import ClientRefused
 from connectors.execution.sightings import OrderView, TradeView
 from connectors.execution.signed_form import order_of, payload_of
 from connectors.polymarket.credentials import Credentials

@@ -17,28 +17,12 @@ from polymarket.environments import Environment
 from polymarket.models.clob import ApiKeyCreds
 from polymarket.models.types import ClobAssetId
 
+from connectors.execution.opening import ApiCredentials, ClientMismatch, ClientRefused
 from schemas.wiring import VenueWiring
 
 VERSION: Final = "0.14.0"
 _REPLACED: Final = ("clob_url", "gamma_url", "data_url", "relayer_url", "rpc_url")
 _SOCKETS: Final = ("clob_market_ws_url", "clob_user_ws_url")
-
-
-class ClientMismatch(RuntimeError):
-    """The installed client is not the one this module was written for."""
-
-
-class ClientRefused(RuntimeError):
-    """The client could not be made: key, wallet or credentials are not accepted; says which."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ApiCredentials:
-    """The account's API credentials; never on a topic, in a log or in an error."""
-
-    api_key: str = dataclasses.field(repr=False)
-    secret: str = dataclasses.field(repr=False)
-    passphrase: str = dataclasses.field(repr=False)
 
 
 def environment_for(venue: VenueWiring) -> Environment:

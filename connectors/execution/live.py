@@ -6,15 +6,11 @@ from typing import Final, Literal
 
 from connectors.execution.answers import Verdict, classify
 from connectors.execution.backend import Refusal, Sighting, Signed, Unclear, Unready
-from connectors.execution.check import (
-    wrong_order,
-    wrong_precision,
-    wrong_request,
-    wrong_signature,
-)
+from connectors.execution.check import wrong_order, wrong_precision, wrong_request
 from connectors.execution.client import NotAnswered, NotBuilt, VenueClient
 from connectors.execution.order_hash import order_hash
 from connectors.execution.sightings import sighting
+from connectors.execution.signature import wrong_signature
 from schemas.records.base import Account, Token
 from schemas.records.journal import OrderRequested
 from schemas.records.own import OrderSigned

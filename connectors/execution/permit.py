@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from connectors.execution.client_open import ApiCredentials
+from connectors.execution.opening import ApiCredentials
 from connectors.polymarket import credentials
 from schemas.wiring import VenueWiring, Wiring
 

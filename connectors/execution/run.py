@@ -17,8 +17,6 @@ from typing import Final
 from connectors.execution import ledger, paper_ledger
 from connectors.execution.ahead import Ahead
 from connectors.execution.backend import Backend
-from connectors.execution.client import VenueClient
-from connectors.execution.client_open import address_of, open_client
 from connectors.execution.feed import (
     Commits,
     OrdersFeed,
@@ -29,14 +27,11 @@ from connectors.execution.feed import (
 )
 from connectors.execution.intake import Backlog
 from connectors.execution.kafka_threads import Threaded
-from connectors.execution.live import LiveBackend
 from connectors.execution.mirror import Mirror
 from connectors.execution.paper import PRODUCER, PaperVenue
 from connectors.execution.permit import (
     NotPermitted,
     check_permission,
-    read_credentials,
-    read_private,
 )
 from connectors.execution.plan import Rules
 from connectors.execution.said import Said
@@ -99,7 +94,10 @@ async def run_execution(
         )
         glance: Callable[[Row], None] = unseen
         if trading_live:
-            backend: Backend = (live_one := await _live_backend(wiring, stack))
+            # Here: paper is keyless, and does without the client and what it costs.
+            from connectors.execution.live_open import live_backend
+
+            backend: Backend = (live_one := await live_backend(wiring, stack))
             mirror = Mirror(PRODUCER)
             ahead = Ahead(live_one.know)
             jobs.append(ahead.run)
@@ -245,24 +243,6 @@ async def _reader(
     name = "-".join(["execution", *(topic for topic, _ in start)])
     reader = Threaded(lambda: PartitionReader(config, start, name=name))
     return await stack.enter_async_context(reader)
-
-
-async def _live_backend(wiring: Wiring, stack: AsyncExitStack) -> LiveBackend:
-    execution, account = wiring.execution, wiring.account
-    key = read_private(execution.key_file, "key file")
-    credentials = read_credentials(execution.credentials_file)
-    open_one = partial(open_client, wiring.venue, key, account.wallet, credentials)
-    client = VenueClient(
-        open_one, await open_one(), post_timeout_s=execution.post_timeout_ms / 1000
-    )
-    stack.push_async_callback(client.close)
-    return LiveBackend(
-        client,
-        account=Account(account.account),
-        wallet=account.wallet,
-        signer=address_of(key),
-        old_ms=execution.absent_after_ms,
-    )
 
 
 def _paper_venue(settings: Settings, outside: Outside) -> PaperVenue:

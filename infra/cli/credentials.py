@@ -10,12 +10,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from connectors.execution.client_open import (
-    ApiCredentials,
-    ClientMismatch,
-    ClientRefused,
-    derive_credentials,
-)
+from connectors.execution.client_open import derive_credentials
+from connectors.execution.opening import ApiCredentials, ClientMismatch, ClientRefused
 from connectors.execution.permit import NotPermitted, read_private
 from infra.cli.lazy import LazySettings
 

@@ -7,13 +7,9 @@ from eth_account import Account as EthAccount
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.execution.check import (
-    wrong_order,
-    wrong_precision,
-    wrong_request,
-    wrong_signature,
-)
+from connectors.execution.check import wrong_order, wrong_precision, wrong_request
 from connectors.execution.order_hash import contents_hash, digest, domain_separator, exchange_of
+from connectors.execution.signature import wrong_signature
 
 KEY = "0x" + "22" * 32
 SIGNER = EthAccount.from_key(KEY).address

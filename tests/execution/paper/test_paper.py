@@ -1,5 +1,7 @@
 """The paper venue fills against the recorded depth as the venue would, and refuses as it would."""
 
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -15,6 +17,15 @@ from schemas.units import MICRO
 
 MAIN = Account("main")
 CASH = 1_000 * MICRO
+
+
+def test_execution_starts_without_the_official_client_which_paper_never_needs() -> None:
+    client = "{'polymarket', 'eth_account', 'eth_utils'}"
+    code = f"import sys, connectors.execution.__main__; sys.exit({client} & set(sys.modules) or 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 async def test_a_buy_walks_the_asks_within_its_limit_and_spends_at_most_its_budget(

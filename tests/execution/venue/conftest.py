@@ -14,8 +14,9 @@ from aiohttp import web
 
 from connectors.execution.backend import Signed
 from connectors.execution.client import VenueClient
-from connectors.execution.client_open import ApiCredentials, address_of, open_client
+from connectors.execution.client_open import address_of, open_client
 from connectors.execution.live import LiveBackend
+from connectors.execution.opening import ApiCredentials
 from connectors.execution.order_hash import order_hash
 from schemas.records.base import Account
 from schemas.records.journal import OrderRequested

@@ -14,14 +14,9 @@ from polymarket._internal import environment as private
 
 from connectors.execution import client_open
 from connectors.execution.backend import NotThere, Refusal, Seen, Signed, Unclear, Unready
-from connectors.execution.client_open import (
-    ClientMismatch,
-    ClientRefused,
-    address_of,
-    environment_for,
-    open_client,
-)
+from connectors.execution.client_open import address_of, environment_for, open_client
 from connectors.execution.live import LiveBackend
+from connectors.execution.opening import ClientMismatch, ClientRefused
 from connectors.execution.order_hash import digest
 from connectors.execution.signed_form import order_of, payload_of
 from schemas.records.base import Token
