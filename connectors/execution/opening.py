@@ -1,6 +1,6 @@
 """What the official client is opened with and how opening it fails, without importing it.
 
-The client costs 1.7 s and 50 MB to import, which paper trading need not pay.
+The client costs 1.7 s and 30 MB to import, which paper trading need not pay.
 """
 
 import dataclasses

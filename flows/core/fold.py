@@ -69,8 +69,8 @@ def seal(state: SealState, entry: Entry) -> list[Sealed]:
 
 
 def window_all(state: LeadersState, entries: list[Entry]) -> list[Entry]:
-    """The window step over a batch: what a dataflow calls, in which a call for each entry tells."""
-    return [entry if isinstance(entry.record, Depth) else window(state, entry) for entry in entries]
+    """The window step over a batch, as a dataflow's step takes it."""
+    return [window(state, entry) for entry in entries]
 
 
 def join_and_size_all(state: PlanState, entries: list[Entry]) -> list[Entry]:
@@ -80,7 +80,7 @@ def join_and_size_all(state: PlanState, entries: list[Entry]) -> list[Entry]:
 
 def seal_all(state: SealState, entries: list[Entry]) -> list[Sealed]:
     """The seal step over a batch."""
-    return [sealed for entry in entries if entry.events for sealed in seal(state, entry)]
+    return [sealed for entry in entries for sealed in seal(state, entry)]
 
 
 def fold(state: FoldState, offset: int, record: Record) -> list[Sealed]:

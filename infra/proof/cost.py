@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from infra.proof.aftermath import Step
-from infra.proof.recordings import Recording
+from infra.proof.recordings import Recording, decoded
 from infra.proof.shortfall import Shortfall, Trade, shortfall
 from infra.proof.subject import links
 from schemas import codec
@@ -95,8 +95,8 @@ def _touch(recording: Recording, order: journal.OrderRequested) -> tuple[int, in
     """Best bid and ask of the book that the order was priced on."""
     at = order.depth_offset
     for batch in recording.values("tape", at, at + 1):
-        for _, value in batch:
-            return _sides(codec.decode(value))
+        for offset, value in batch:
+            return _sides(decoded(recording, offset, value))
     return None
 
 
@@ -111,10 +111,10 @@ def _horizon(recording: Recording, order: journal.OrderRequested) -> int | None:
     """The mid, rounded down, or the payout at the horizon; None if the tape ends before it."""
     price, until_ms = None, order.now_ms + HORIZON_MS
     for batch in recording.values("tape", order.depth_offset):
-        for _, value in batch:
+        for offset, value in batch:
             if not value.startswith(HORIZON_KINDS):
                 continue
-            record = codec.decode(value)
+            record = decoded(recording, offset, value)
             if isinstance(record, Tick) and record.now_ms >= until_ms:
                 return price
             if isinstance(record, MarketResolved) and order.token in record.payouts:
