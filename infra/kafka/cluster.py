@@ -162,9 +162,9 @@ class KafkaCluster:
         admin, deadline = self._admin(), time.monotonic() + READY_TIMEOUT_S
         while True:
             found = admin.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
-            leader = found.partitions[partition].leader
-            if leader > 0:
-                return self.nodes[leader - 1]
+            known = found.partitions.get(partition)  # None: the node asked has not heard of it yet
+            if known and known.leader > 0:
+                return self.nodes[known.leader - 1]
             self._check_alive(deadline)
             time.sleep(POLL_S)
 
