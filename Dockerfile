@@ -10,7 +10,8 @@ WORKDIR /src
 RUN python -m venv /opt/truecopy
 # Dependencies first: the layer is kept while the lock is the same. The lock names every one of them,
 # so none is looked for.
-COPY requirements.lock ./
+COPY requirements-pip.lock requirements.lock ./
+RUN /opt/truecopy/bin/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements-pip.lock
 RUN /opt/truecopy/bin/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas

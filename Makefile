@@ -12,9 +12,11 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-$(VENV)/run.stamp: requirements.lock pyproject.toml
+# With a pip of its own first: the one that Python 3.11 brings sifts the index for twice as long.
+$(VENV)/run.stamp: requirements-pip.lock requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "truecopy needs Python 3.11 or 3.12 (Bytewax has wheels for no later one); none found. Try: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-pip.lock
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -76,6 +78,7 @@ floors: $(VENV)/dev.stamp
 
 lock: $(VENV)/dev.stamp ## pin every dependency again, with hashes, for both Python versions
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv==0.13.9
+	echo pip==26.3 | $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -o requirements-pip.lock -
 	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml
 	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra build --extra dev -o requirements-dev.lock pyproject.toml
 

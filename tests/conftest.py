@@ -28,11 +28,18 @@ from infra.topics import declared
 settings.register_profile("truecopy", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("truecopy")
 
-# Nobody kills it, so it is never fenced, however long a busy machine keeps it from its heartbeat.
-CALM = {"broker.session.timeout.ms": "60000", "controller.quorum.fetch.timeout.ms": "60000"}
+# Nobody kills it, so it is never fenced, however long a busy machine keeps it from its heartbeat;
+# and it need not write twice a second to its metadata log that nothing has changed.
+CALM = {
+    "broker.session.timeout.ms": "60000",
+    "broker.heartbeat.interval.ms": "5000",
+    "controller.quorum.fetch.timeout.ms": "60000",
+    "metadata.max.idle.interval.ms": "0",
+}
 BROKER_FIXTURES = {"kafka", "embedded", "any_broker", "topics", "real_kafka_cluster"}
 LONG = {"e2e", "deploy"}
 USED = pytest.StashKey[dict[str, None]]()
+SHARED = pytest.StashKey[KafkaCluster]()
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """The workers of a parallel run share the controller's broker: one JVM, not one for each."""
+    stash = node.config.stash
+    if _no_real_broker() is None and not os.environ.get("TRUECOPY_KAFKA"):
+        if SHARED not in stash:
+            stash[SHARED] = _cluster().start()
+        node.workerinput["kafka"] = stash[SHARED].bootstrap
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SHARED in config.stash:
+        config.stash[SHARED].stop()
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     used = getattr(node, "workeroutput", {}).get("used", [])
     node.config.stash[USED].update(dict.fromkeys(used))
@@ -141,14 +163,22 @@ def _embedded_broker() -> Iterator[Broker]:
         yield Broker("embedded", broker.bootstrap, version, create)
 
 
+def _cluster() -> KafkaCluster:
+    return KafkaCluster(jvm=_quick_start(), properties=CALM)
+
+
 @pytest.fixture(scope="session")
-def _real_broker() -> Iterator[Broker]:
+def _real_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     external = os.environ.get("TRUECOPY_KAFKA")
+    shared = getattr(request.config, "workerinput", {}).get("kafka")
     if external and external != "embedded":
         yield _external(external)
-        return
-    with KafkaCluster(jvm=_quick_start(), properties=CALM) as cluster:
-        yield Broker("real", cluster.bootstrap, _real_version(), cluster.create_topic)
+    elif shared is not None:
+        create = partial(create_topic, AdminClient(admin_config(shared)))
+        yield Broker("real", shared, _real_version(), create)
+    else:
+        with _cluster() as cluster:
+            yield Broker("real", cluster.bootstrap, _real_version(), cluster.create_topic)
 
 
 def _no_real_broker() -> str | None:
