@@ -22,10 +22,10 @@ from schemas.wiring import (
 from tests.sim.mischief import Fault, drawn
 from tests.sim.town import HOST, OWN_WALLET
 
-TROUBLE_MS = 12_000
-CALM_MS = 4_500
-CALMS = 11
-BEGIN_MS = 2_500
+TROUBLE_MS = 11_500
+CALM_MS = 3_000
+CALMS = 17
+BEGIN_MS = 2_000
 """Leaders trade and faults strike from BEGIN_MS on, until the trouble ends. All must have come
 right after the first calm or, at the latest, after the last: 800 shares at 9 USD an order take
 half a minute."""
