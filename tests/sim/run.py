@@ -6,6 +6,7 @@ make sim SEEDS=1 SEED_BASE=4711 SIM=--minimise    the fewest faults that still b
 
 import os
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def main(seeds: int, base: int, processes: int, minimise: bool, forgetful: bool)
     console = Console()
     first = campaign.seed_base() if base < 0 else base
     console.print(f"seeds {first} to {first + seeds - 1} at commit {campaign.commit()}")
+    began = time.monotonic()
     failed, struck, events, steps = [], *campaign.totals([]), 0
     with _bar(console) as bar:
         task = bar.add_task("worlds", total=seeds, failed=0)
@@ -60,7 +62,8 @@ def main(seeds: int, base: int, processes: int, minimise: bool, forgetful: bool)
         f"{steps:,} tape records, {sum(struck.values()):,} faults struck: {_list(struck)}"
     )
     console.print(f"events: {_list(events)}")
-    console.print(f"{seeds - len(failed)} of {seeds} worlds clean", style="bold")
+    took_s = time.monotonic() - began
+    console.print(f"{seeds - len(failed)} of {seeds} worlds clean, {took_s:.0f} s", style="bold")
     if failed and minimise:
         _minimise(console, min(failed, key=lambda outcome: outcome.seed))
     sys.exit(1 if failed else 0)
