@@ -78,7 +78,8 @@ def test_killed_dataflow_and_execution_lose_nothing_and_double_nothing(
 
     A fresh run of the flow over the recorded tape then writes the same journal and orders.
     """
-    done = demo(tmp_path, "--kills")
+    # Longer than the demo: on a busy machine execution is dead or starting for half of a minute.
+    done = demo(tmp_path, "--kills", "--seconds", "80")
     assert_all_held(done, tmp_path)
     assert re.search(r"held\s+killed as asked", done.stdout), done.stdout[-3000:]
     signed = [
