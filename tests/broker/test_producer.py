@@ -123,6 +123,24 @@ def test_the_first_undelivered_record_makes_every_later_call_raise(kafka: str, t
     assert late == []
 
 
+def test_the_first_undelivered_record_is_named_though_a_later_one_is_refused_at_once(
+    kafka: str, topics: Any
+) -> None:
+    topic = topics.make("log")
+    producer = Producer(producer_config(kafka))
+    # Taken before the client knows the topic; once it does, the next one is not even taken.
+    producer.append(topic, b"1", key=None, partition=7)
+
+    def refused() -> str:
+        try:
+            producer.append(topic, b"2", key=None, partition=8)
+        except UndeliveredRecord as error:
+            return str(error)
+        return ""
+
+    assert f"{topic}/7 was not delivered" in wait_until(refused)
+
+
 def test_no_callback_runs_for_a_record_that_was_appended_behind_an_undelivered_one(
     kafka: str, topics: Any
 ) -> None:
