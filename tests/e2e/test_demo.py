@@ -87,8 +87,7 @@ def test_killed_dataflow_and_execution_lose_nothing_and_double_nothing(
         for line in (tmp_path / "tape.jsonl").read_bytes().splitlines()
         if isinstance(record := codec.decode(line), OrderSigned)
     ]
-    # Of at least 20 orders: some ran out while execution was dead and had to read the tape again.
-    assert len({record.intent for record in signed}) >= 5
+    assert len({record.intent for record in signed}) >= 20
     assert_a_fresh_run_writes_the_same(tmp_path, kafka, topics)
 
 
