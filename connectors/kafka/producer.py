@@ -107,9 +107,11 @@ class Producer:
         on_appended(offset)
 
     def _fail(self, where: str, error: KafkaError) -> NoReturn:
-        self._client.poll(0)  # an earlier record may have failed, and only its report is due
-        if self._failed is None:
-            self._failed = undelivered(where, f"{error.name()}: {error.str()}")
+        try:
+            self._client.poll(0)  # an earlier record may have failed, and only its report is due
+        finally:  # whatever a callback raises, nothing is appended behind this one
+            if self._failed is None:
+                self._failed = undelivered(where, f"{error.name()}: {error.str()}")
         raise self._failed
 
     def check(self) -> None:
