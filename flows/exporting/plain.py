@@ -20,17 +20,21 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from flows.exporting.columns import Column, columns_of
-from flows.exporting.levels import decimals
+from flows.exporting.levels import READ_BYTES, decimals
 from flows.exporting.slices import Headers
 from schemas import codec
 
 WORTH_ROWS = 32
 """Below that the reader's own start costs more than it saves."""
 _BLANK, _TILDE = 0x20, 0x7E
+_QUOTE = pa.scalar(ord('"'), pa.uint8())
+_TRUTHS = pa.array(["true", "false"], pa.string())
+_TRUE = _TRUTHS[0]
 _TO_THE_END = 2**31 - 1
 """pyarrow 26 takes an open end for a negative size."""
-Finish = Callable[[pa.Array], pa.Array | None]
-"""From a field's text to its column; None leaves it to the codec."""
+Columns = list[pa.Array | pa.ChunkedArray]
+Finish = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray | None]
+"""From a field's texts to its column; None leaves it to the codec."""
 
 
 class Cell(NamedTuple):
@@ -40,7 +44,7 @@ class Cell(NamedTuple):
     behind: bytes
     finish: Finish
 
-    def read(self, cells: pa.Array) -> pa.Array | None:
+    def read(self, cells: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
         """The field's column; None if a cell has another form."""
         least = len(self.before) + len(self.behind)
         if not (
@@ -50,7 +54,9 @@ class Cell(NamedTuple):
         ):
             return None
         stop = -len(self.behind) if self.behind else _TO_THE_END
-        return self.finish(pc.binary_slice(cells, len(self.before), stop).view(pa.string()))
+        texts = pc.binary_slice(cells, len(self.before), stop)
+        # Not looked through for UTF-8 again: it is ASCII.
+        return self.finish(texts.cast(pa.string(), safe=False))
 
 
 class Plan(NamedTuple):
@@ -93,51 +99,58 @@ def _text(name: bytes | None) -> str:
     return (name or b"").decode(errors="replace")
 
 
-def plain_columns(
-    kind: str, values: list[bytes | None], column: pa.BinaryArray
-) -> list[pa.Array] | None:
+def plain_columns(kind: str, values: list[bytes | None], column: pa.BinaryArray) -> Columns | None:
     """The columns of these records, all said to be of one kind; None leaves them to the codec.
 
     column: the same values, one after the other in Arrow's memory.
     """
     plan = plan_of(kind) if len(values) >= WORTH_ROWS else None
     whole = [value for value in values if value is not None]
-    if plan is None or len(whole) < len(values) or not _printable(column):
+    if plan is None or len(whole) < len(values):
+        return None
+    octets = _octets(column)
+    # As many as the form needs: so, where each cell has its own, none is in a text.
+    if not _printable(octets) or _quotes(octets) != len(whole) * plan.quotes():
         return None
     text = b"\n".join(whole)
-    # As many as the form needs: so, where each cell has its own, none is in a text.
-    if b"\\" in text or text.count(b'"') != len(whole) * plan.quotes():
-        return None
-    found = _read(text, len(plan.cells))
+    found = None if b"\\" in text else _read(text, len(plan.cells))
     if found is None or found.num_rows != len(whole):
         return None
-    columns = []
+    columns: Columns = []
     for cell, cells in zip(plan.cells, found.columns, strict=True):
-        read = cell.read(cells.chunk(0))
+        read = cell.read(cells)
         if read is None:
             return None
         columns.append(read)
     return columns[1:]
 
 
-def _printable(column: pa.BinaryArray) -> bool:
-    """Whether there is nothing but printable ASCII: so each value is one line."""
+def _octets(column: pa.BinaryArray) -> pa.Array:
+    """All bytes of the values, one after the other."""
     _, offsets, held = column.buffers()
     ends = pa.Array.from_buffers(pa.int32(), len(column) + 1, [None, offsets], offset=column.offset)
     first, last = ends[0].as_py(), ends[-1].as_py()
-    octets = pa.Array.from_buffers(pa.uint8(), last - first, [None, held], offset=first)
+    return pa.Array.from_buffers(pa.uint8(), last - first, [None, held], offset=first)
+
+
+def _printable(octets: pa.Array) -> bool:
+    """Whether there is nothing but printable ASCII: so each value is one line."""
     found = pc.min_max(octets).as_py()
-    return bool(last > first and found["min"] >= _BLANK and found["max"] <= _TILDE)
+    return bool(len(octets) and found["min"] >= _BLANK and found["max"] <= _TILDE)
+
+
+def _quotes(octets: pa.Array) -> int:
+    return int(pc.sum(pc.equal(octets, _QUOTE)).as_py())
 
 
 def _read(text: bytes, cells: int) -> pa.Table | None:
     """The cells of each line, if each has so many."""
     names = list(map(str, range(cells)))
     try:
-        found = csv.read_csv(
+        return csv.read_csv(
             pa.BufferReader(text),
             read_options=csv.ReadOptions(
-                use_threads=False, block_size=len(text) + 1, column_names=names
+                use_threads=False, block_size=READ_BYTES, column_names=names
             ),
             parse_options=csv.ParseOptions(quote_char=False, double_quote=False),
             convert_options=csv.ConvertOptions(
@@ -148,7 +161,6 @@ def _read(text: bytes, cells: int) -> pa.Table | None:
         )
     except pa.ArrowInvalid:
         return None
-    return found if all(each.num_chunks == 1 for each in found.columns) else None
 
 
 def _cell(field: mi.Field, column: Column) -> Cell | None:
@@ -170,22 +182,22 @@ def _one_of(words: Sequence[object]) -> Finish:
     return lambda texts: texts if _all(pc.is_in(texts, known)) else None
 
 
-def _truth(texts: pa.Array) -> pa.Array | None:
-    known = pa.array(["true", "false"])
-    return pc.equal(texts, "true") if _all(pc.is_in(texts, known)) else None
+def _truth(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    return pc.equal(texts, _TRUE) if _all(pc.is_in(texts, _TRUTHS)) else None
 
 
-def _integers(texts: pa.Array) -> pa.Array | None:
+def _integers(texts: pa.ChunkedArray) -> pa.Array | None:
     """64-bit integers, if they are written as the codec writes them."""
     try:
         numbers = texts.cast(pa.int64())
     except pa.ArrowInvalid:
         return None
-    return numbers if _all(pc.equal(numbers.cast(pa.string()), texts)) else None
+    written = _all(pc.equal(numbers.cast(pa.string()), texts))
+    return numbers.combine_chunks() if written else None
 
 
 def _number(target: pa.DataType) -> Finish:
-    def finish(texts: pa.Array) -> pa.Array | None:
+    def finish(texts: pa.ChunkedArray) -> pa.Array | None:
         numbers = _integers(texts)
         if numbers is None:
             return None
@@ -195,12 +207,14 @@ def _number(target: pa.DataType) -> Finish:
 
 
 def _this(version: int) -> Finish:
-    def finish(texts: pa.Array) -> pa.Array | None:
+    current = pa.scalar(version, pa.int64())
+
+    def finish(texts: pa.ChunkedArray) -> pa.Array | None:
         numbers = _integers(texts)
-        return numbers if numbers is not None and _all(pc.equal(numbers, version)) else None
+        return numbers if numbers is not None and _all(pc.equal(numbers, current)) else None
 
     return finish
 
 
-def _all(found: pa.Array) -> bool:
+def _all(found: pa.Array | pa.ChunkedArray) -> bool:
     return bool(pc.all(found, min_count=0).as_py())

@@ -10,13 +10,14 @@ Every record lands in exactly one table, in offset order, with its exact bytes:
 The day is that of the broker's timestamp, UTC.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import accumulate, chain, repeat
 from operator import eq
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -84,19 +85,26 @@ Read = Record | Frame | Reason | None
 
 
 class Layout(NamedTuple):
-    """The columns of one kind behind the base columns: of the envelope and of the record."""
+    """The columns of one kind behind the base columns: of the envelope and of the record.
+
+    schema: all columns of its files.
+    """
 
     kind: str
     version: int
     around: tuple[Column, ...]
     own: tuple[Column, ...]
+    schema: pa.Schema
 
-    def schema(self) -> pa.Schema:
-        """All columns of its files."""
-        fields = [pa.field(c.name, c.cell.type) for c in (*self.around, *self.own)]
+    @classmethod
+    def of(
+        cls, kind: str, version: int, around: tuple[Column, ...], own: tuple[Column, ...]
+    ) -> "Layout":
+        """Raises AssertionError for two columns of one name."""
+        fields = [pa.field(c.name, c.cell.type) for c in (*around, *own)]
         names = [*BASE.names, *(field.name for field in fields)]
-        assert len(set(names)) == len(names), f"two columns of one name in {self.kind}: {names}"
-        return pa.schema([*BASE, *fields])
+        assert len(set(names)) == len(names), f"two columns of one name in {kind}: {names}"
+        return cls(kind, version, around, own, pa.schema([*BASE, *fields]))
 
 
 class Part(NamedTuple):
@@ -134,14 +142,15 @@ def _named(*columns: tuple[str, str, Cell]) -> tuple[Column, ...]:
 def layout(kind: str, *, sealed: bool) -> Layout:
     """The layout of a kind, on topics with or without envelopes."""
     if kind == DELETED:
-        return Layout(kind, 0, (), ())
+        return Layout.of(kind, 0, (), ())
     if kind == UNDECODED:
-        return Layout(kind, 0, (), _named(("reason", "reason", _TEXT)))
+        return Layout.of(kind, 0, (), _named(("reason", "reason", _TEXT)))
     if kind == FRAME:
         seen = ("recv_at", "recv_ns", _NANOSECONDS)
-        return Layout(kind, 0, (), _named(("feed", "feed", _TEXT), ("conn", "conn", _TEXT), seen))
+        said = _named(("feed", "feed", _TEXT), ("conn", "conn", _TEXT), seen)
+        return Layout.of(kind, 0, (), said)
     around = columns_of(codec.Envelope) if sealed else ()
-    return Layout(kind, codec.CURRENT[kind], around, columns_of(codec.KINDS[kind]))
+    return Layout.of(kind, codec.CURRENT[kind], around, columns_of(codec.KINDS[kind]))
 
 
 def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], pa.Table]:
@@ -152,8 +161,7 @@ def tables_of(topic: str, partition: int, rows: Rows) -> dict[tuple[str, str], p
     rest: list[Sequence[int]] = []
     for said, at in _ways(topic, rows, alike).items():
         part = _rows(base, at)
-        held = part["value"].combine_chunks()
-        columns = plain_columns(said, taken(rows.values, at), held)
+        columns = plain_columns(said, taken(rows.values, at), _one(part["value"]))
         if columns is None:
             rest.append(at)
         else:
@@ -174,6 +182,10 @@ def _ways(topic: str, rows: Rows, alike: bool) -> dict[str, Sequence[int]]:
     if topic in SEALED or topic.startswith(RAW):
         return {"": every}
     return dict.fromkeys(kinds_said(rows.headers[:1]), every) if alike else kinds_said(rows.headers)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _rows(table: pa.Table, at: Sequence[int]) -> pa.Table:
@@ -269,9 +281,9 @@ def _tables(plan: Layout, part: Part) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _joined(plan: Layout, base: pa.Table, own: list[pa.Array]) -> pa.Table:
-    kinds = pa.repeat(plan.kind, len(base))
+    kinds = _repeat(plan.kind, pa.string(), len(base))
     columns = [base["topic"], kinds, *base.columns[1:], *own]
-    return pa.Table.from_arrays(columns, schema=plan.schema())
+    return pa.Table.from_arrays(columns, schema=plan.schema)
 
 
 def _in_order(tables: list[pa.Table]) -> pa.Table:
@@ -280,15 +292,31 @@ def _in_order(tables: list[pa.Table]) -> pa.Table:
 
 def _base(topic: str, partition: int, rows: Rows, headers: pa.Array) -> pa.Table:
     columns = {
-        "topic": pa.repeat(topic, len(rows)),
-        "partition": pa.repeat(pa.scalar(partition, pa.int32()), len(rows)),
+        "topic": _repeat(topic, pa.string(), len(rows)),
+        "partition": _repeat(partition, pa.int32(), len(rows)),
         "offset": pa.array(rows.offsets, pa.int64()),
         "timestamp": pa.array(rows.timestamps_ms, pa.timestamp("ms", "UTC")),
         "key": pa.array(rows.keys, pa.binary()),
         "headers": headers,
-        "value": pa.array(rows.values, pa.binary()),
+        "value": _bytes(rows.values),
     }
     return pa.table(columns)
+
+
+def _repeat(value: object, kind: pa.DataType, count: int) -> pa.Array:
+    # Where the type is left to Arrow, it looks for packages that are not there, each time anew.
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+def _bytes(values: list[bytes | None]) -> pa.Array:
+    """The column of these values; joined at once, which fails where one is missing."""
+    whole = cast("list[bytes]", values)
+    try:
+        ends = array("i", accumulate(map(len, whole), initial=0))
+    except TypeError:
+        return pa.array(values, pa.binary())
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(whole))]
+    return pa.Array.from_buffers(pa.binary(), len(whole), buffers)
 
 
 def _headers(found: list[Headers | None]) -> tuple[pa.Array, bool]:
@@ -303,7 +331,7 @@ def _headers(found: list[Headers | None]) -> tuple[pa.Array, bool]:
     ]
     pairs = pa.StructArray.from_arrays(parts, fields=list(HEADERS.value_type))
     column = pa.ListArray.from_arrays(offsets, pairs, type=HEADERS)
-    return column.take(pa.repeat(0, len(found))) if alike else column, alike
+    return column.take(_repeat(0, pa.int64(), len(found))) if alike else column, alike
 
 
 def _by_day(table: pa.Table) -> Iterable[tuple[str, pa.Table]]:

@@ -124,7 +124,7 @@ def all_fields(info: Any) -> list[mi.Field]:
 def test_every_kind_has_columns_none_of_which_hides_another(kind: str) -> None:
     cls = codec.KINDS[kind]
     for sealed in {False, cls in (*codec.JOURNAL, Watch)}:
-        schema = layout(kind, sealed=sealed).schema()
+        schema = layout(kind, sealed=sealed).schema
         assert len(set(schema.names)) == len(schema.names)
         assert schema.names[: len(BASE)] == BASE.names
         assert len(layout(kind, sealed=sealed).own) == len(cls.__struct_fields__)
