@@ -32,9 +32,10 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from flows.engine.errors import StartRefused, TapeGap
 from flows.engine.recovery import IDENTITY_FILE, Identity
+from flows.export_ahead import SPAN_ROWS, Ahead, Task
 from flows.export_source import Tally, TopicsSource, genesis_of, places_of
 from flows.exporting.archive import Origin, SliceWriter, clear_aside
-from flows.exporting.places import KEPT, Place
+from flows.exporting.places import KEPT, Place, Span
 from flows.exporting.slices import Block, Limits, Rows, Slicer
 from flows.exporting.tables import tables_of
 from schemas.settings import load
@@ -52,7 +53,11 @@ WRITES_MAX = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What to export and where to. tape_id: of the Genesis; group: None shows no lag."""
+    """What to export and where to. tape_id: of the Genesis; group: None shows no lag.
+
+    processes: how many export what is there at the start, if it is much; one does it all itself.
+    span_rows: what is much, and how many records each of them takes at a time.
+    """
 
     kafka: KafkaWiring
     folder: Path
@@ -61,6 +66,8 @@ class Export:
     once: bool = False
     group: str | None = GROUP
     limits: Limits = DEFAULT_LIMITS
+    processes: int = 1
+    span_rows: int = SPAN_ROWS
 
 
 def identity_of(kafka: KafkaWiring, folder: Path, *, stop: threading.Event) -> Identity:
@@ -89,9 +96,10 @@ def build(export: Export, *, stop: threading.Event, tally: Tally) -> Dataflow:
         tally=tally,
         group=export.group,
         once=export.once,
+        span_rows=export.span_rows if export.processes > 1 else None,
     )
     flow = Dataflow("export")
-    op.output("parquet", op.input("topics", flow, source), ParquetSink(export, tally))
+    op.output("parquet", op.input("topics", flow, source), ParquetSink(export, tally, stop))
     return flow
 
 
@@ -129,12 +137,13 @@ class Writes:
         self._beat()
 
 
-class ParquetSink(FixedPartitionedSink[Rows, int]):
-    """The archive's folder; items are (key of the place, rows)."""
+class ParquetSink(FixedPartitionedSink[Rows | Span, int]):
+    """The archive's folder; items are (key of the place, rows), at the start perhaps spans."""
 
-    def __init__(self, export: Export, tally: Tally) -> None:
+    def __init__(self, export: Export, tally: Tally, stop: threading.Event) -> None:
         self._export = export
         self._tally = tally
+        self._ahead = Ahead(export.processes, tally, stop)
         self._places = {place.key: place for place in export.places}
         # Bytewax numbers the parts in the order of their names, whatever order it is given.
         self._index = {key: i for i, key in enumerate(sorted(self._places))}
@@ -154,15 +163,27 @@ class ParquetSink(FixedPartitionedSink[Rows, int]):
             self._writes = Writes(self._tally.beat)
             clear_aside(self._export.folder)
         place = self._places[for_part]
-        return ArchivePart(self._export, place, self._writes, self._tally, resume_state)
+        return ArchivePart(
+            self._export, place, self._writes, self._ahead, self._tally, resume_state
+        )
 
 
-class ArchivePart(StatefulSinkPartition[Rows, int]):
+class ArchivePart(StatefulSinkPartition[Rows | Span, int]):
     """One partition's slices; made by ParquetSink. The snapshot is the offset behind the last."""
 
     def __init__(
-        self, export: Export, place: Place, writes: Writes, tally: Tally, resumed: int | None
+        self,
+        export: Export,
+        place: Place,
+        writes: Writes,
+        ahead: Ahead,
+        tally: Tally,
+        resumed: int | None,
     ) -> None:
+        self._export = export
+        self._place = place
+        self._ahead = ahead
+        self._since: int | None = None
         self._folder = export.folder
         self._origin = Origin(export.tape_id, place.topic, place.full_topic, place.partition)
         self._slicer = Slicer(export.limits)
@@ -171,18 +192,39 @@ class ArchivePart(StatefulSinkPartition[Rows, int]):
         self._tally = tally
         self._due = resumed
 
-    def write_batch(self, values: list[Rows]) -> None:
+    def write_batch(self, values: list[Rows | Span]) -> None:
         """Write the blocks that are complete; raises what an earlier write raised."""
-        for rows in values:
-            first = rows.offsets[0]
-            if self._due is not None and first > self._due and self._origin.topic in KEPT:
-                raise TapeGap(
-                    f"offset {first} of {self._origin.full_topic}/{self._origin.partition} came "
-                    f"where {self._due} was due: {first - self._due} records are missing"
-                )
-            self._due = rows.offsets[-1] + 1
-            for block in self._slicer.push(rows):
-                self._write(block)
+        for each in values:
+            if isinstance(each, Span):
+                self._advance(each.first, each.end)
+                self._have_exported(each)
+            else:
+                self._advance(each.offsets[0], each.offsets[-1] + 1)
+                for block in self._slicer.push(each):
+                    self._write(block)
+
+    def _advance(self, first: int, due: int) -> None:
+        if self._due is not None and first > self._due and self._origin.topic in KEPT:
+            raise TapeGap(
+                f"offset {first} of {self._origin.full_topic}/{self._origin.partition} came "
+                f"where {self._due} was due: {first - self._due} records are missing"
+            )
+        self._due = due
+
+    def _have_exported(self, span: Span) -> None:
+        self._since = span.first if self._since is None else self._since
+        export = self._export
+        self._ahead.add(
+            Task(
+                export.kafka,
+                export.folder,
+                self._place,
+                self._origin,
+                span,
+                self._since,
+                export.limits,
+            )
+        )
 
     def snapshot(self) -> int:
         """Close what is open, and wait until it is on disk under its name."""
@@ -190,8 +232,14 @@ class ArchivePart(StatefulSinkPartition[Rows, int]):
         if block is not None:
             self._write(block)
         self._writes.settle()
+        self._ahead.settle()
+        self._since = None
         assert self._due is not None, "a part is built for its first rows or from a snapshot"
         return self._due
+
+    def close(self) -> None:
+        """At the end of the input, behind the last snapshot."""
+        self._ahead.close()
 
     def _write(self, block: Block) -> None:
         if self._writer is None:

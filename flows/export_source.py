@@ -4,6 +4,9 @@ The snapshot is the offset due next in each partition; Bytewax keeps it. It is c
 consumer group too, but only so that Kafka's tools show the lag. It waits through broker outages,
 ends on `stop`, and with `once` at the ends that the partitions have when it begins.
 
+A partition that is far behind at the start is handed on as spans, which others read (export_ahead);
+reading begins where they end.
+
 It never skips a record that is there: kept topics (places.py) must be contiguous, elsewhere holes
 are compaction's or retention's and are counted at the start.
 """
@@ -12,7 +15,7 @@ import logging
 import threading
 import time
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +37,7 @@ from connectors.kafka.consumer import (
 from connectors.kafka.errors import TopicMissing, Verdict, classify, stop_if_fatal
 from flows.engine.contiguous import Contiguity
 from flows.engine.errors import StartRefused
-from flows.exporting.places import KEPT, Place, start_of
+from flows.exporting.places import KEPT, Place, Span, spans_of, start_of
 from flows.exporting.slices import Headers, Rows
 from flows.exporting.tables import TOPICS
 from schemas import codec
@@ -115,10 +118,11 @@ def genesis_of(kafka: KafkaWiring, *, stop: threading.Event) -> Genesis | None:
     return first
 
 
-class TopicsSource(FixedPartitionedSource[tuple[str, Rows], Offsets]):
+class TopicsSource(FixedPartitionedSource[tuple[str, Rows | Span], Offsets]):
     """(key of the place, rows) of all places, as far as they are there.
 
-    group: where the lag is shown; None shows none. once: end where the topics end now.
+    group: where the lag is shown; None shows none. once: end where the topics end now. span_rows:
+    a place with so many records due begins with spans of so many; None reads all here.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class TopicsSource(FixedPartitionedSource[tuple[str, Rows], Offsets]):
         tally: Tally,
         group: str | None,
         once: bool,
+        span_rows: int | None = None,
     ) -> None:
         self._kafka = kafka
         self._places = places
@@ -137,6 +142,7 @@ class TopicsSource(FixedPartitionedSource[tuple[str, Rows], Offsets]):
         self._tally = tally
         self._group = group
         self._once = once
+        self._span_rows = span_rows
 
     def list_parts(self) -> list[str]:
         """One part: one consumer reads everything."""
@@ -145,15 +151,24 @@ class TopicsSource(FixedPartitionedSource[tuple[str, Rows], Offsets]):
     def build_part(self, step_id: str, for_part: str, resume_state: Offsets | None) -> "TopicsPart":
         """Find where each partition goes on; raises StartRefused where it cannot."""
         part = TopicsPart(self._kafka, self._stop, self._tally, self._group)
-        part.begin(self._places, resume_state or {}, once=self._once)
+        part.begin(self._places, resume_state or {}, once=self._once, span_rows=self._span_rows)
         return part
 
 
-class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
-    """The running source; made by TopicsSource."""
+class TopicsPart(StatefulSourcePartition[tuple[str, Rows | Span], Offsets]):
+    """The running source; made by TopicsSource, or for one span by export_ahead.
+
+    fetched_ahead: records that its client holds ready; None: librdkafka's 100,000.
+    """
 
     def __init__(
-        self, kafka: KafkaWiring, stop: threading.Event, tally: Tally, group: str | None
+        self,
+        kafka: KafkaWiring,
+        stop: threading.Event,
+        tally: Tally,
+        group: str | None,
+        *,
+        fetched_ahead: int | None = None,
     ) -> None:
         self._stop = stop
         self._tally = tally
@@ -162,15 +177,26 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
         config = consumer_config(
             kafka.bootstrap, group=group or READER, fetch_wait_ms=kafka.fetch_wait_ms
         )
+        if fetched_ahead is not None:
+            config["queued.min.messages"] = fetched_ahead
         self._consumer = Consumer({**config, **self._health.callbacks()})
         self._places: dict[tuple[str, int], Place] = {}
         self._due: Offsets = {}
         self._ends: Offsets = {}
         self._until: Offsets | None = None
+        self._spans: deque[tuple[Place, Span]] = deque()
         self._look_s = 0.0
 
-    def begin(self, places: Sequence[Place], resumed: Offsets, *, once: bool) -> None:
-        """Look at every partition's ends and assign them all."""
+    def begin(
+        self,
+        places: Sequence[Place],
+        resumed: Offsets,
+        *,
+        once: bool = False,
+        until: Offsets | None = None,
+        span_rows: int | None = None,
+    ) -> None:
+        """Look at every partition's ends and assign them all. until: where to end."""
         for place in places:
             self._tally.beat()
             low, end = self._watermarks(place)
@@ -182,15 +208,21 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
             self._due[place.key] = start.offset
             self._ends[place.key] = end
             self._tally.due += end - start.offset
-        self._until = dict(self._ends) if once else None
+            if span_rows is not None:
+                self._spans += [(place, span) for span in spans_of(start.offset, end, span_rows)]
+        self._until = dict(self._ends) if once else until
+        if not self._spans:
+            self._assign()
+        self._tally.reading = self._health
+        self._look()
+
+    def _assign(self) -> None:
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, self._due[place.key])
                 for (topic, partition), place in self._places.items()
             ]
         )
-        self._tally.reading = self._health
-        self._look()
 
     def _look(self) -> None:
         """How far behind each topic is, as the newest fetches said: no question to the broker."""
@@ -206,30 +238,40 @@ class TopicsPart(StatefulSourcePartition[tuple[str, Rows], Offsets]):
         ask = partial(ends_of, self._consumer, TopicPartition(place.full_topic, place.partition))
         return wait_through(ask, f"ends of {place.key}", stop=self._stop)
 
-    def next_batch(self) -> list[tuple[str, Rows]]:
+    def next_batch(self) -> list[tuple[str, Rows | Span]]:
         """What is there now; StopIteration on `stop`, or at the ends."""
         self._tally.beat()
         if time.monotonic() >= self._look_s:
             self._look()
         if self._stop.is_set() or self._at_ends():
             raise StopIteration
-        first = self._consumer.poll(POLL_S)
+        # With nothing assigned yet it only hears what its client says of its broker.
+        first = self._consumer.poll(0 if self._spans else POLL_S)
         if self._health.fatal is not None:
             stop_if_fatal(self._health.fatal, "export")
+        if self._spans:
+            return [self._next_span()]
         if first is None:
             return []
         runs, ends = self._sorted([first, *self._consumer.consume(BATCH_MAX - 1, 0)])
-        batch = [
+        found = [
             (place.key, rows) for place, run in runs.items() if (rows := self._rows(place, run))
         ]
         for place, end in ends.items():
             # The only sign of life from a log whose last records are compacted away.
             self._due[place.key] = max(self._due[place.key], self._wanted(place, end))
-        if batch:
+        if found:
             self._health.on_traffic()
-            self._tally.read += sum(len(rows) for _, rows in batch)
+            self._tally.read += sum(len(rows) for _, rows in found)
             self._tally.on_read(self._tally)
-        return batch
+        return list(found)
+
+    def _next_span(self) -> tuple[str, Span]:
+        place, span = self._spans.popleft()
+        self._due[place.key] = span.end
+        if not self._spans:
+            self._assign()
+        return place.key, span
 
     def _wanted(self, place: Place, end: int) -> int:
         """An end that was met, or the one asked for: what came since was read and left out."""

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.engine.errors import StartRefused
+from flows.exporting.places import Span
 from flows.exporting.tables import BASE, UNDECODED, layout
 from schemas.records.system import SCHEMA_VERSION
 
@@ -31,6 +32,7 @@ _NAME = re.compile(r"(\d{5})-(\d{20})-(\d{20})\.parquet")
 _NO_STATISTICS = frozenset({"value", "headers"})
 """Nobody searches by them, and values are long."""
 COMPRESSION_LEVEL = 1
+NOBODY = Span(0, 0)
 
 
 class Range(NamedTuple):
@@ -74,12 +76,17 @@ class Written(NamedTuple):
 
 
 class SliceWriter:
-    """The open files of one slice."""
+    """The open files of one slice.
 
-    def __init__(self, folder: Path, origin: Origin, first: int) -> None:
+    others: offsets before it that other processes write meanwhile; a file that begins there is for
+    them to replace, since one of them knows whether Kafka still has its first record.
+    """
+
+    def __init__(self, folder: Path, origin: Origin, first: int, others: Span = NOBODY) -> None:
         self._folder = folder
         self._origin = origin
         self._first = first
+        self._others = others
         self._open: dict[tuple[str, str], pq.ParquetWriter] = {}
         self._rows = 0
 
@@ -138,7 +145,7 @@ class SliceWriter:
 
     def _aside(self, place: tuple[str, str]) -> Path:
         origin = self._origin
-        name = f"{origin.topic}-{origin.partition}-{place[0]}-{place[1]}.parquet"
+        name = f"{origin.topic}-{origin.partition}-{self._first}-{place[0]}-{place[1]}.parquet"
         return self._folder / OPEN / name
 
     def _target(self, place: tuple[str, str]) -> Path:
@@ -152,7 +159,7 @@ class SliceWriter:
         undecoded = path.parent.parent.with_name(f"kind={UNDECODED}") / path.parent.name
         for folder in {path.parent: None, undecoded: None}:
             for old, found in _files(folder):
-                if found.overlaps(written):
+                if found.overlaps(written) and found.first not in range(*self._others):
                     self._check_replaced(old)
                     yield old
 

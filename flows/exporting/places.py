@@ -1,5 +1,6 @@
-"""Which partitions are read and from where, and how their records become rows; pure."""
+"""Which partitions are read and from where, and what of them is exported apart; pure."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from flows.engine.errors import StartRefused
@@ -19,6 +20,20 @@ class Place(NamedTuple):
     def key(self) -> str:
         """How dataflow and snapshots call it."""
         return f"{self.topic}/{self.partition}"
+
+
+class Span(NamedTuple):
+    """Records of one partition that are exported apart: from `first` on, below `end`."""
+
+    first: int
+    end: int
+
+
+def spans_of(first: int, end: int, rows: int) -> Iterator[Span]:
+    """[first, end) in spans of so many offsets, the last one shorter; none if there are fewer."""
+    if end - first >= rows:
+        for begin in range(first, end, rows):
+            yield Span(begin, min(begin + rows, end))
 
 
 class Start(NamedTuple):

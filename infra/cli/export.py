@@ -1,5 +1,6 @@
 """`truecopy export`: every topic into Parquet files, as they come or once up to now."""
 
+import os
 import sys
 import threading
 import time
@@ -47,8 +48,20 @@ HUNG_S = 60.0
     help="Seconds between two closings of all files: how far the archive may lag behind. "
     f"[default: {EVERY_S:.0f}, with --once {EVERY_ONCE_S:.0f}]",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="How many export what is there at the start, if it is much. "
+    "[default: 1, with --once one for each core]",
+)
 @click.pass_obj
-def export(settings: LazySettings, once: bool, folder: Path, every_s: float | None) -> None:
+def export(
+    settings: LazySettings,
+    once: bool,
+    folder: Path,
+    every_s: float | None,
+    processes: int | None,
+) -> None:
     """Every topic to Parquet: typed columns for analysis, exact bytes for the archive."""
     wiring = settings().wiring
     with ExitStack() as stack:
@@ -58,14 +71,21 @@ def export(settings: LazySettings, once: bool, folder: Path, every_s: float | No
             tally = Tally()
             stack.enter_context(served(_telemetry(tally), wiring.health))
         began = time.monotonic()
-        code = _run(wiring.kafka, folder, every_s, tally, once=once)
+        processes = processes or (os.cpu_count() or 1 if once else 1)
+        code = _run(wiring.kafka, folder, every_s, tally, once=once, processes=processes)
     if once and code == 0:
         _report(tally, folder, time.monotonic() - began)
     sys.exit(code)
 
 
 def _run(
-    kafka: KafkaWiring, folder: Path, every_s: float | None, tally: Tally, *, once: bool
+    kafka: KafkaWiring,
+    folder: Path,
+    every_s: float | None,
+    tally: Tally,
+    *,
+    once: bool,
+    processes: int,
 ) -> int:
     """Export until told to stop, or with `once` up to now; the exit code."""
     stop = threading.Event()
@@ -74,7 +94,14 @@ def _run(
         places = places_of(kafka, stop=stop)
     except (KafkaFailed, StartRefused) as error:
         raise click.ClickException(str(error)) from error
-    plan = Export(kafka=kafka, folder=folder, tape_id=identity.tape_id, places=places, once=once)
+    plan = Export(
+        kafka=kafka,
+        folder=folder,
+        tape_id=identity.tape_id,
+        places=places,
+        once=once,
+        processes=processes,
+    )
     spare_collector()
     return run(
         build(plan, stop=stop, tally=tally),

@@ -30,7 +30,7 @@ from schemas.records.base import Record
 from schemas.wiring import KafkaWiring
 
 WORK = Path(__file__).with_name("work.py")
-WORK_TIMEOUT_S = 300
+WORK_TIMEOUT_S = 600
 WAIT_S = 240.0
 LOOK_S = 0.02
 ANSWER_S = 15.0

@@ -6,7 +6,6 @@ neither the start of Python nor the first answer of the broker is in it.
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +114,7 @@ def mirroring(runs: int, tokens: int, frames: int) -> dict[str, float]:
 
 
 def exporting(bootstrap: str, prefix: str, case: str, rows: int) -> dict[str, float]:
-    """One kind of record to Parquet, several times, and the bare loop over the same rows."""
+    """One kind of record to Parquet, by one process and by one a core, and the bare loop."""
     sys.path.append(str(EXPORT_BENCH))
     import bench_export as bench
 
@@ -124,9 +123,9 @@ def exporting(bootstrap: str, prefix: str, case: str, rows: int) -> dict[str, fl
     topic, _, make = bench.CASES[case]
     bench.produce(kafka, topic, map(make, range(rows)))
     found = {"bare": bench.bare_loop(kafka, topic, rows), "runs": float(bench.RUNS)}
-    for number in range(bench.RUNS):
-        with tempfile.TemporaryDirectory() as home:
-            found[f"run_{number}"] = bench.export(kafka, Path(home))[0]
+    found["cores"] = float(bench.CORES)
+    for processes, runs in bench.in_turns(kafka).items():
+        found |= {f"{processes}_{number}": rate for number, (rate, _) in enumerate(runs)}
     return found
 
 

@@ -1,8 +1,9 @@
 """Rows a second from Kafka to Parquet, by kind: `python tests/export/bench_export.py`.
 
 Fills a topic of the real Kafka (or that of TRUECOPY_KAFKA) with records of one kind, then exports
-it with the flow as `truecopy export --once` runs it. Beside it, in the same run, the bare loop over
-the same records: consume and decode, nothing kept. Not a test: nothing here can fail.
+it with the flow as `truecopy export --once` runs it, in turns by one process and by one for each
+core, its start and its end included. Beside it, in the same run, the bare loop over the same
+records: consume and decode, nothing kept. Not a test: nothing here can fail.
 """
 
 import os
@@ -36,6 +37,7 @@ from schemas.records.system import Genesis
 from schemas.wiring import KafkaWiring
 
 RUNS = 3
+CORES = os.cpu_count() or 1
 BEGAN_MS = 1_795_000_000_000
 GENESIS = Genesis(tape_id="bench", schema=1, shard=0, accounts=())
 
@@ -150,7 +152,7 @@ def bare_loop(kafka: KafkaWiring, topic: str, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def export(kafka: KafkaWiring, folder: Path) -> tuple[float, float, int]:
+def export(kafka: KafkaWiring, folder: Path, processes: int = 1) -> tuple[float, float, int]:
     """Rows a second from the flow's start to its end, bytes a row on disk, rows."""
     stop, tally = threading.Event(), Tally()
     plan = Export(
@@ -160,6 +162,7 @@ def export(kafka: KafkaWiring, folder: Path) -> tuple[float, float, int]:
         places=places_of(kafka, stop=stop),
         once=True,
         group=None,
+        processes=processes,
     )
     began = time.perf_counter()
     code = run(
@@ -175,11 +178,22 @@ def export(kafka: KafkaWiring, folder: Path) -> tuple[float, float, int]:
     return rows / took_s, tally.size.total() / rows, rows
 
 
+def in_turns(kafka: KafkaWiring) -> dict[int, list[tuple[float, float]]]:
+    """(rows a second, bytes a row) of each run, by the number of processes."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for _ in range(RUNS):
+        for processes in sorted({1, CORES}):
+            with tempfile.TemporaryDirectory() as home:
+                rate, size, _ = export(kafka, Path(home), processes)
+            found.setdefault(processes, []).append((rate, size))
+    return found
+
+
 CASES: dict[str, tuple[str, int, Callable[[int], Record]]] = {
-    "LeaderFills (flat)": ("tape", 1_000_000, fill),
-    "BookEpoch (short, flat)": ("tape", 1_000_000, book_epoch),
-    "OrderHeld (a map, an envelope)": ("journal", 400_000, held),
-    "Depth (20 + 20 levels)": ("tape", 200_000, depth),
+    "LeaderFills (flat)": ("tape", 2_000_000, fill),
+    "BookEpoch (short, flat)": ("tape", 2_000_000, book_epoch),
+    "OrderHeld (a map, an envelope)": ("journal", 800_000, held),
+    "Depth (20 + 20 levels)": ("tape", 600_000, depth),
 }
 
 
@@ -192,17 +206,14 @@ def main() -> None:
             kafka = KafkaWiring(bootstrap=bootstrap, prefix=f"b{uuid.uuid4().hex[:6]}.")
             apply(bootstrap, prefix=kafka.prefix)
             produce(kafka, topic, map(make, range(count)))
-            rates = []
             bare = bare_loop(kafka, topic, count)
-            for _ in range(RUNS):
-                with tempfile.TemporaryDirectory() as home:
-                    rate, size, rows = export(kafka, Path(home))
-                rates.append(rate)
-            print(
-                f"{name:34} {median(rates):>10,.0f} rows/s (median of {RUNS} over {rows:,} rows; "
-                f"worst {min(rates):,.0f}, best {max(rates):,.0f}), {size:.0f} bytes a row; "
-                f"bare consume and decode {bare:,.0f}"
-            )
+            print(f"{name}: {count:,} rows; bare consume and decode {bare:,.0f} rows/s")
+            for processes, runs in in_turns(kafka).items():
+                rates = [rate for rate, _ in runs]
+                print(
+                    f"    {processes} process(es) {median(rates):>10,.0f} rows/s (median of {RUNS};"
+                    f" worst {min(rates):,.0f}, best {max(rates):,.0f}), {runs[0][1]:.0f} B each"
+                )
             AdminClient(admin_config(bootstrap)).delete_topics([kafka.prefix + topic])
 
 

@@ -20,6 +20,7 @@ from connectors.kafka.config import admin_config, consumer_config, producer_conf
 from connectors.kafka.consumer import PartitionReader
 from flows.engine.launch import run
 from flows.export import DEFAULT_LIMITS, Export, build, identity_of
+from flows.export_ahead import SPAN_ROWS
 from flows.export_source import Tally, places_of
 from flows.exporting.slices import Limits, Rows
 from flows.exporting.tables import TOPICS
@@ -152,9 +153,16 @@ class Pipeline:
         self.send(of(Genesis(tape_id=tape_id, schema=1, shard=0, accounts=())))
 
     def export(
-        self, folder: Path, *, limits: Limits = DEFAULT_LIMITS, every_s: float = 20
+        self,
+        folder: Path,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        every_s: float = 20,
+        processes: int = 1,
+        span_rows: int = SPAN_ROWS,
+        code: int = 0,
     ) -> Tally:
-        """`truecopy export --once` in this process; its exit code must be 0."""
+        """`truecopy export --once` in this process, with this exit code."""
         stop, tally = threading.Event(), Tally()
         identity = identity_of(self.kafka, folder, stop=stop)
         plan = Export(
@@ -165,15 +173,17 @@ class Pipeline:
             once=True,
             group=None,
             limits=limits,
+            processes=processes,
+            span_rows=span_rows,
         )
-        code = run(
+        found = run(
             build(plan, stop=stop, tally=tally),
             stop=stop,
             epoch_s=every_s,
             recovery_dir=folder / ".state",
             identity=identity,
         )
-        assert code == 0
+        assert found == code
         return tally
 
     def start(self, folder: Path, *options: str) -> subprocess.Popen[bytes]:

@@ -9,7 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.engine.errors import StartRefused
-from flows.exporting.archive import Origin, Range, SliceWriter, Written, clear_aside
+from flows.exporting.archive import (
+    NOBODY,
+    Origin,
+    Range,
+    SliceWriter,
+    Written,
+    clear_aside,
+)
+from flows.exporting.places import Span
 from flows.exporting.slices import Rows
 from flows.exporting.tables import tables_of
 from schemas import codec
@@ -29,10 +37,16 @@ def ticks(first: int, last: int) -> list[bytes]:
 
 
 def write(
-    folder: Path, rows: Rows, *, first: int | None = None, origin: Origin = ORIGIN, blocks: int = 1
+    folder: Path,
+    rows: Rows,
+    *,
+    first: int | None = None,
+    origin: Origin = ORIGIN,
+    blocks: int = 1,
+    others: Span = NOBODY,
 ) -> Written:
     """One slice of these rows; its range may begin before them."""
-    writer = SliceWriter(folder, origin, rows.offsets[0] if first is None else first)
+    writer = SliceWriter(folder, origin, rows.offsets[0] if first is None else first, others)
     each = -(-len(rows) // blocks)
     for at in range(0, len(rows), each):
         writer.write(tables_of(origin.topic, origin.partition, rows.part(at, at + each)))
@@ -180,6 +194,23 @@ def test_a_file_with_records_that_kafka_has_no_more_is_never_removed(
     ):
         write(tmp_path, rows_of(ticks(5, 12), first=5))
     assert offsets(tmp_path) == list(range(10))
+
+
+def test_a_file_that_begins_where_another_process_writes_is_replaced_by_that_one_alone(
+    tmp_path: Path, rows_of: Make
+) -> None:
+    """It alone sees whether Kafka still has the file's first record."""
+    old = Range(0, 100, 999)
+    write(tmp_path, rows_of(ticks(*old[1:]), first=100))
+    write(tmp_path, rows_of(ticks(500, 999), first=500), others=Span(100, 500))
+    assert names(tmp_path) == [f"{DAY}/{r.name()}" for r in (old, Range(0, 500, 999))]
+    with pytest.raises(StartRefused, match="holds records from offset 100, which Kafka no longer"):
+        write(tmp_path, rows_of(ticks(101, 499), first=101), others=Span(100, 100))
+    write(tmp_path, rows_of(ticks(100, 499), first=100), others=Span(100, 100))
+    assert names(tmp_path) == [
+        f"{DAY}/{r.name()}" for r in (Range(0, 100, 499), Range(0, 500, 999))
+    ]
+    assert offsets(tmp_path) == [*range(100, 1_000)]
 
 
 def test_a_failed_write_leaves_the_archive_as_it_was(tmp_path: Path, rows_of: Make) -> None:
