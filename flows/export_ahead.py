@@ -33,8 +33,6 @@ from schemas.wiring import KafkaWiring
 
 SPAN_ROWS = 262_144
 """Some seconds' work: what is lost when it is killed, and what one waits for at the end."""
-FETCHED_AHEAD = 10_000
-"""What is fetched beyond a span's end is thrown away."""
 LOOK_S, IDLE_S = 0.5, 30.0
 STOP_S = 10.0
 """A span that is under way when the export is to stop may take so long; then it is left undone."""
@@ -172,7 +170,7 @@ def export_span(task: Task) -> Exported:
     """Read a span and write its slices; in a process of the pool."""
     assert _worker is not None, "called in a process of the pool"
     tally = Tally(beat=_worker.turn)
-    part = TopicsPart(task.kafka, _worker.halt, tally, None, fetched_ahead=FETCHED_AHEAD)
+    part = TopicsPart(task.kafka, _worker.halt, tally, None, ends_soon=True)
     slicer, files = Slicer(task.limits), SpanFiles(task)
     try:
         key = task.place.key

@@ -15,8 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import accumulate, chain, repeat
-from operator import eq
+from itertools import accumulate, chain
 from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
@@ -321,7 +320,7 @@ def _bytes(values: list[bytes | None]) -> pa.Array:
 
 def _headers(found: list[Headers | None]) -> tuple[pa.Array, bool]:
     """The column, and whether all are alike, as those of one kind of record are."""
-    alike = all(map(eq, found, repeat(found[0])))
+    alike = found.count(found[0]) == len(found)
     each = [headers or [] for headers in (found[:1] if alike else found)]
     flat = list(chain.from_iterable(each))
     offsets = pa.array(list(accumulate(map(len, each), initial=0)), pa.int32())
