@@ -12,7 +12,7 @@ from connectors.polymarket.book_hash import HashBudget
 from connectors.polymarket.conflate import Conflator
 from connectors.polymarket.effects import Append, Effect, FetchBooks, Reconnect, RereadMarket
 from connectors.polymarket.subscribing import quarantined, resubscribe
-from connectors.polymarket.tracked import GRACE_MS, Check, TrackedBook
+from connectors.polymarket.tracked import GRACE_MS, TICK, Check, TrackedBook
 from connectors.polymarket.wire import BadValue, stamp_ms, tick_micro
 from connectors.polymarket.wire_market import (
     Book,
@@ -135,7 +135,7 @@ class Mirrors:
             return self._broken(book, str(error), repr(change), recv_ns)
         if fault is not None:
             self._counts[fault] += 1
-            return self._end(book.token, fault, now_ms)
+            return self._doubt(book, fault, now_ms)
         if book.token in self._held:
             return ()
         return self._changed(book, recv_ns)
@@ -156,7 +156,7 @@ class Mirrors:
 
     def _broken(self, book: TrackedBook, why: str, what: str, recv_ns: int) -> list[Effect]:
         self._counts["unreadable"] += 1
-        ended = self._end(book.token, "undecodable_change", recv_ns // NS)
+        ended = self._doubt(book, "undecodable_change", recv_ns // NS)
         return [quarantined(why, what.encode(), recv_ns), *ended]
 
     def snapshot(self, frame: BookFrame, recv_ns: int) -> list[Effect]:
@@ -239,8 +239,16 @@ class Mirrors:
         return resubscribe(book.token)
 
     def check_begin(self, tokens: Iterable[str], now_ms: int) -> list[str]:
-        """These books are about to be asked for comparison; those of them that are believed."""
-        asked = [t for t in tokens if (book := self.books.get(t)) is not None and book.live]
+        """These books are about to be asked for comparison; those of them that are believed.
+
+        One whose answer waits for its judgement is not asked for again before that: whoever asks
+        more often than a judgement takes would never come to any.
+        """
+        asked = [
+            token
+            for token in tokens
+            if (book := self.books.get(token)) is not None and book.live and not book.to_judge
+        ]
         for token in asked:
             self.books[token].check = Check(asked_ms=now_ms)
         return asked
@@ -261,11 +269,12 @@ class Mirrors:
 
     def _judge(self, token: str, now_ms: int) -> list[Effect]:
         book = self.books[token]
-        if book.check is not None and now_ms < book.check.judge_ms:
+        if book.check is None or not book.to_judge:
+            del self._checking[token]
+            return []
+        if now_ms < book.check.judge_ms:
             return []
         del self._checking[token]
-        if book.check is None:
-            return []
         asked_ms = book.check.asked_ms
         try:
             wrong = book.judge_check()
@@ -277,8 +286,9 @@ class Mirrors:
         self._counts["books_differ"] += 1
         if self.data_ms < asked_ms:
             return [Reconnect("frozen")]
-        ended = self._end(token, "books_differ", now_ms, SNAPSHOT_WAIT_MS)
-        return [*ended, *resubscribe(token)]
+        ended = self._doubt(book, "books_differ", now_ms, SNAPSHOT_WAIT_MS)
+        reread = [RereadMarket(token, "tick_size_change")] if TICK in dict(wrong) else []
+        return [*ended, *resubscribe(token), *reread]
 
     def _begin(self, book: TrackedBook, reason: str, recv_ns: int) -> list[Effect]:
         if book.mirror.tick_micro is None:
@@ -300,6 +310,14 @@ class Mirrors:
             return []
         record = BookEpoch(token=Token(token), epoch=ended, state="ended", reason=reason)
         return [Append(record, token)]
+
+    def _doubt(
+        self, book: TrackedBook, reason: str, now_ms: int, fetch_after_ms: int = 0
+    ) -> list[Effect]:
+        """Something was lost, and it may have been a change of the grid: nothing is kept of it."""
+        ended = self._end(book.token, reason, now_ms, fetch_after_ms)
+        book.mirror.tick_micro = None
+        return ended
 
     def _depth(self, book: TrackedBook, recv_ns: int) -> list[Effect]:
         try:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from connectors.polymarket.book import ASKS, BIDS, Mirror, differing, echo_of
 from connectors.polymarket.book_hash import HashBudget, HashGate, matches
-from connectors.polymarket.wire import BadValue, epoch_ms, price_micro
+from connectors.polymarket.wire import BadValue, epoch_ms, price_micro, tick_micro
 from connectors.polymarket.wire_market import Book, Change
 
 KEPT_CHANGES_MAX = 4_096
 FETCH_FIRST_MS = 500
 FETCH_CAP_MS = 30_000
 STABLE_MS = 60_000
+TICK = "TICK"
 GRACE_MS = 1_000
 """A change that REST shows already may still be on its way here for so long (p95 37 ms)."""
 
@@ -58,6 +59,11 @@ class TrackedBook:
     def live(self) -> bool:
         """Whether the mirror is believed."""
         return bool(self.epoch)
+
+    @property
+    def to_judge(self) -> bool:
+        """Whether REST has answered a comparison that is not judged yet."""
+        return self.check is not None and self.check.book is not None
 
     def go_live(self, epoch: str, now_ms: int) -> None:
         """Believe the mirror from here."""
@@ -201,8 +207,17 @@ class TrackedBook:
             self.gate.was_right()
 
     def judge_check(self) -> list[tuple[str, int]]:
-        """Levels where REST proves the mirror wrong; ends the comparison."""
+        """Levels, and the tick, where REST proves the mirror wrong; ends the comparison.
+
+        A grid changes only between two snapshots, so an answer from before the last one says
+        nothing of it. The socket tells a change once: lost, nothing else there shows it while
+        prices stay on the old grid, and the venue refuses every order.
+        """
         check, self.check = self.check, None
         if check is None or check.book is None:
             return []
-        return differing(self.mirror, check.book, check.touched)
+        wrong, book = differing(self.mirror, check.book, check.touched), check.book
+        told = tick_micro(book.tick_size) if book.tick_size else self.mirror.tick_micro
+        if told != self.mirror.tick_micro and epoch_ms(book.timestamp) >= self.mirror.snapshot_ms:
+            wrong.append((TICK, told or 0))
+        return wrong

@@ -250,42 +250,6 @@ def test_a_snapshot_older_than_the_mirror_changes_nothing(desk: MakeDesk, venue:
     assert heard.session.counts["old_snapshot"] == 1
 
 
-def test_a_tick_change_ends_the_epoch_until_a_book_on_the_new_grid_is_there(
-    desk: MakeDesk, venue: Any
-) -> None:
-    heard = desk().open(UP).hear(venue.snapshot())
-    heard.taken()
-    venue.now_ms += 1
-    changed = {
-        "event_type": "tick_size_change",
-        "market": "0x1",
-        "asset_id": UP,
-        "old_tick_size": "0.01",
-        "new_tick_size": "0.001",
-        "timestamp": str(venue.now_ms),
-    }
-    heard.hear(json.dumps(changed).encode()).wait(50)
-    effects = heard.taken()
-    assert [e.record.reason for e in effects if hasattr(e, "record")] == ["tick_size_change"]
-    assert RereadMarket(UP, "tick_size_change") in effects
-    assert FetchBooks((UP,)) in effects
-    venue.tick = "0.001"
-    venue.set("BUY", "0.481", "4")
-    rest(heard, venue)
-    depth = heard.records()[-1]
-    assert isinstance(depth, Depth)
-    assert depth.tick_micro == 1_000
-
-
-def test_a_first_snapshot_without_a_tick_is_completed_by_rest(desk: MakeDesk, venue: Any) -> None:
-    heard = desk().open(UP).hear(venue.snapshot(tick_size=None, last_trade_price=None)).wait(50)
-    effects = heard.taken()
-    assert FetchBooks((UP,)) in effects
-    assert not any(isinstance(effect, Depth) for effect in effects)
-    rest(heard, venue)
-    assert heard.last_depth() == venue.depth()
-
-
 def test_an_undecodable_frame_goes_to_quarantine_and_ends_every_epoch(
     desk: MakeDesk, venue: Any
 ) -> None:
@@ -487,6 +451,38 @@ def test_a_busy_book_that_is_right_survives_comparison(desk: MakeDesk, venue: An
     heard.wait(1_100)
     assert heard.epochs() == []
     assert heard.mirrored() == venue.depth()
+
+
+def test_a_book_that_is_compared_more_often_than_a_judgement_takes_is_judged_all_the_same(
+    desk: MakeDesk, venue: Any
+) -> None:
+    heard = desk(budget=no_hashing()).open(UP).hear(venue.snapshot())
+    venue.change("BUY", "0.46", "0")  # lost, and the hash is not looked at
+    assert check(heard) == [UP]
+    rest(heard, venue)
+    heard.wait(500)
+    assert check(heard) == []
+    heard.hear(venue.change("SELL", "0.50", "12"))
+    heard.taken()
+    heard.wait(600)
+    assert ("ended", "books_differ") in heard.epochs()
+
+
+def test_a_comparison_that_a_snapshot_ended_does_not_end_the_next_one(
+    desk: MakeDesk, venue: Any
+) -> None:
+    heard = desk(budget=no_hashing()).open(UP).hear(venue.snapshot())
+    assert check(heard) == [UP]
+    rest(heard, venue)
+    heard.hear(venue.snapshot())
+    assert check(heard) == [UP]
+    venue.change("BUY", "0.46", "0")  # lost
+    heard.wait(50)
+    rest(heard, venue)
+    heard.hear(venue.change("SELL", "0.50", "12"))
+    heard.taken()
+    heard.wait(1_100)
+    assert ("ended", "books_differ") in heard.epochs()
 
 
 def no_hashing() -> Any:
