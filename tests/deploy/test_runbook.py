@@ -109,10 +109,13 @@ def holds() -> set[str]:
     return raised("Held", "reason")
 
 
+ENDS = ("_end", "_doubt")
+
+
 def ends_of_books() -> set[str]:
     """Why a book's epoch ends, where the code says it in so many words."""
     mirrors = ast.parse((ROOT / "connectors" / "polymarket" / "mirrors.py").read_text())
-    calls = [n for n in ast.walk(mirrors) if isinstance(n, ast.Call) and _called(n) == "_end"]
+    calls = [n for n in ast.walk(mirrors) if isinstance(n, ast.Call) and _called(n) in ENDS]
     told = [a.value for n in calls for a in n.args[1:2] if isinstance(a, ast.Constant)]
     market = (ROOT / "flows" / "core" / "market.py").read_text()
     return {*map(str, told), *re.findall(r"ended(?:: str)? = \"(\w+)\"", market)}
