@@ -15,6 +15,8 @@ from schemas.records.base import Account, Wallet
 from schemas.records.summary import LeaderLine, PositionLine
 from schemas.units import format_micro
 
+WALLET_CHARACTERS = 42
+
 
 def state_of(found: Standing, account: Account, one: Followed) -> str:
     """'followed', or what is halted of it."""
@@ -68,10 +70,11 @@ def leaders_json(found: Standing) -> dict[str, Any]:
 
 
 def leaders_table(found: Standing) -> Group:
-    """The same for people."""
+    """The same for people. A wallet stands there whole: it is what the other words are given."""
     table = Table(header_style="dim", box=None, padding=(0, 1))
     for column in ("account", "leader", "name"):
-        table.add_column(column, no_wrap=True)
+        least = WALLET_CHARACTERS if column == "leader" else None
+        table.add_column(column, no_wrap=True, min_width=least)
     for column in ("ratio", "cap", "tokens", "shares"):
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("start", "since", "by", "state"):

@@ -140,6 +140,7 @@ def test_words_are_obeyed_while_the_flow_runs_and_stand_when_it_does_not(shard: 
     )
     assert line["state"].startswith("leader halted at ")
     assert line["source"].startswith("word at ")
+    assert LEADER in shard.said("leaders").stdout, "a wallet is not cut, however narrow the screen"
 
     resumed = shard.said("resume", "leader", "quick", "--reason", "fed", "--wait", "60")
     assert resumed.exit_code == 0, resumed.output
