@@ -253,10 +253,7 @@ class ArchivePart(StatefulSinkPartition[Rows | Span, int]):
             self._writer = None
 
     def _close(self, writer: SliceWriter, last: int) -> None:
-        written, topic = writer.close(last), self._origin.topic
-        self._tally.rows[topic] += written.rows
-        self._tally.files[topic] += written.files
-        self._tally.size[topic] += written.size
+        self._tally.wrote(self._origin.topic, writer.close(last))
 
 
 def __getattr__(name: str) -> Dataflow:

@@ -124,11 +124,9 @@ class Ahead:
             raise
 
     def _note(self, done: Exported) -> None:
-        topic, tally = done.origin.topic, self._tally
+        tally = self._tally
         for written in done.files:
-            tally.rows[topic] += written.rows
-            tally.files[topic] += written.files
-            tally.size[topic] += written.size
+            tally.wrote(done.origin.topic, written)
             tally.read += written.rows
         tally.missing += done.missing
         tally.on_read(tally)

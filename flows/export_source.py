@@ -37,6 +37,7 @@ from connectors.kafka.consumer import (
 from connectors.kafka.errors import TopicMissing, Verdict, classify, stop_if_fatal
 from flows.engine.contiguous import Contiguity
 from flows.engine.errors import StartRefused
+from flows.exporting.archive import Written
 from flows.exporting.places import KEPT, Place, Span, spans_of, start_of
 from flows.exporting.slices import Headers, Rows
 from flows.exporting.tables import TOPICS
@@ -76,6 +77,12 @@ class Tally:
     beat: Callable[[], None] = lambda: None
     lag: dict[str, float] | None = None
     reading: Health | None = None
+
+    def wrote(self, topic: str, written: Written) -> None:
+        """A slice of the topic is in the archive."""
+        self.rows[topic] += written.rows
+        self.files[topic] += written.files
+        self.size[topic] += written.size
 
 
 def places_of(kafka: KafkaWiring, *, stop: threading.Event) -> list[Place]:

@@ -26,6 +26,8 @@ from infra.cli.served import served
 from schemas.wiring import KafkaWiring
 
 EVERY_S, EVERY_ONCE_S = 300.0, 20.0
+PROCESSES_MAX = 8
+"""Unasked: a container sees all cores of its machine, whatever memory it was given."""
 HUNG_S = 60.0
 """Many files may be closed and synced before the worker turns again."""
 
@@ -52,7 +54,7 @@ HUNG_S = 60.0
     "--processes",
     type=click.IntRange(1),
     help="How many export what is there at the start, if it is much. "
-    "[default: 1, with --once one for each core]",
+    f"[default: 1, with --once one for each core, at most {PROCESSES_MAX}]",
 )
 @click.pass_obj
 def export(
@@ -71,7 +73,8 @@ def export(
             tally = Tally()
             stack.enter_context(served(_telemetry(tally), wiring.health))
         began = time.monotonic()
-        processes = processes or (os.cpu_count() or 1 if once else 1)
+        if processes is None:
+            processes = min(os.cpu_count() or 1, PROCESSES_MAX) if once else 1
         code = _run(wiring.kafka, folder, every_s, tally, once=once, processes=processes)
     if once and code == 0:
         _report(tally, folder, time.monotonic() - began)

@@ -162,7 +162,7 @@ def test_ended_while_processes_export_it_leaves_none_behind_and_every_record_onc
     pipeline.send(*ticks(1, 16_000))
     kafka = pipeline.kafka
     words = ["-c", APART, kafka.bootstrap, kafka.prefix, str(kafka.fetch_wait_ms)]
-    process = pipeline.run_python([*words, str(tmp_path / "archive"), "400", str(stop_s)])
+    process = pipeline.run_python([*words, str(tmp_path / "archive"), "100", str(stop_s)])
     wait_until(lambda: len(names(tmp_path / "archive")) > 3, "some spans are exported")
     began = children(process.pid)
     assert len(began) >= 2, "two processes export"
@@ -171,8 +171,8 @@ def test_ended_while_processes_export_it_leaves_none_behind_and_every_record_onc
     assert process.returncode == code, said.decode()
     assert (b"stopped while offsets" in said) == (stop_s == 0), said.decode()
     wait_until(lambda: not any(map(alive, began)), "its processes have died with it")
-    assert 0 < len(names(tmp_path / "archive")) < 40, "it was ended on the way"
-    pipeline.export(tmp_path / "archive", processes=2, span_rows=400)
+    assert 0 < len(names(tmp_path / "archive")) < 160, "it was ended on the way"
+    pipeline.export(tmp_path / "archive", processes=2, span_rows=4_000)
     assert pipeline.assert_exported(tmp_path / "archive") == 16_000
 
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flows.exporting import levels as levels_read
+from flows.exporting import plain
 from flows.exporting.columns import UNFIT
 from flows.exporting.levels import levels
 from flows.exporting.plain import WORTH_ROWS, plain_columns, plan_of
@@ -111,6 +113,29 @@ def test_what_the_codec_would_not_write_so_is_left_to_the_codec(bad: bytes) -> N
     values = [*GOOD[:5], bad, *GOOD[6:]]
     assert at_once("BookEpoch", values) is None
     assert found("tape", values, "BookEpoch") == found("tape", values, None)
+
+
+@pytest.mark.parametrize("read_bytes", [200, 1_000])
+def test_what_is_read_in_several_goes_is_what_the_codec_gives(
+    monkeypatch: pytest.MonkeyPatch, read_bytes: int
+) -> None:
+    """Lines and levels lie across their borders; 1,000 hold some lines of these, 200 one."""
+    monkeypatch.setattr(plain, "READ_BYTES", read_bytes)
+    sides = [msgspec.Raw(msgspec.json.encode([[i, n] for n in range(9)])) for i in range(99)]
+    whole = levels_read.levels(sides)
+    monkeypatch.setattr(levels_read, "READ_BYTES", read_bytes)
+    assert levels_read.levels(sides) == whole
+    values = GOOD * 5
+    assert at_once("BookEpoch", values) is not None
+    assert found("tape", values, "BookEpoch") == found("tape", values, None)
+
+
+def test_a_record_longer_than_is_read_at_once_is_left_to_the_codec(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plain, "READ_BYTES", 50)
+    assert at_once("BookEpoch", GOOD) is None
+    assert found("tape", GOOD, "BookEpoch") == found("tape", GOOD, None)
 
 
 def test_two_half_records_are_not_taken_for_two_whole_ones() -> None:
