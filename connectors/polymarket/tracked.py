@@ -217,7 +217,7 @@ class TrackedBook:
         if check is None or check.book is None:
             return []
         wrong, book = differing(self.mirror, check.book, check.touched), check.book
-        told = tick_micro(book.tick_size) if book.tick_size else self.mirror.tick_micro
-        if told != self.mirror.tick_micro and epoch_ms(book.timestamp) >= self.mirror.snapshot_ms:
-            wrong.append((TICK, told or 0))
+        if book.tick_size and epoch_ms(book.timestamp) >= self.mirror.snapshot_ms:
+            told = tick_micro(book.tick_size)
+            wrong += [(TICK, told)] if told != self.mirror.tick_micro else []
         return wrong

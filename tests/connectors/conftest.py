@@ -83,6 +83,13 @@ class Venue:
         """A `book` frame."""
         return json.dumps({"event_type": "book", **self.book(**changed)}).encode()
 
+    def tick_change(self, tick: str) -> bytes:
+        """The frame that says a millisecond later that the grid is this one now."""
+        self.now_ms += 1
+        said = {"market": MARKET, "asset_id": self.token, "old_tick_size": "0.01"}
+        said |= {"new_tick_size": tick, "timestamp": str(self.now_ms)}
+        return json.dumps({"event_type": "tick_size_change", **said}).encode()
+
     def quotes(self) -> tuple[str, str]:
         bids = sorted(self.bids, key=float)
         asks = sorted(self.asks, key=float)

@@ -38,16 +38,7 @@ def test_a_tick_change_ends_the_epoch_until_a_book_on_the_new_grid_is_there(
 ) -> None:
     heard = desk().open(UP).hear(venue.snapshot())
     heard.taken()
-    venue.now_ms += 1
-    changed = {
-        "event_type": "tick_size_change",
-        "market": "0x1",
-        "asset_id": UP,
-        "old_tick_size": "0.01",
-        "new_tick_size": "0.001",
-        "timestamp": str(venue.now_ms),
-    }
-    heard.hear(json.dumps(changed).encode()).wait(50)
+    heard.hear(venue.tick_change("0.001")).wait(50)
     effects = heard.taken()
     assert [e.record.reason for e in effects if hasattr(e, "record")] == ["tick_size_change"]
     assert RereadMarket(UP, "tick_size_change") in effects

@@ -87,15 +87,7 @@ def test_a_change_to_no_grid_ends_the_epoch_until_rest_names_one(
 ) -> None:
     heard = desk().open(UP).hear(venue.snapshot())
     heard.taken()
-    venue.now_ms += 1
-    changed = {
-        "event_type": "tick_size_change",
-        "market": "0x1",
-        "asset_id": UP,
-        "new_tick_size": tick,
-        "timestamp": str(venue.now_ms),
-    }
-    heard.hear(json.dumps(changed).encode())
+    heard.hear(venue.tick_change(tick))
     assert heard.epochs()[-1] == ("ended", "tick_size_change")
     venue.tick = None
     venue.now_ms += 1
